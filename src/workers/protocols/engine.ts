@@ -1,0 +1,152 @@
+/**
+ * The contract between a session (sockets, timers, directory) and the sans-IO protocol engines.
+ * Every protocol folder has the same files: `client.ts` (we are the server), `backend.ts` (we are
+ * the client) and `replies.ts` (texts and codes). Engines hold no socket, clock or randomness.
+ *
+ * Wire text travels as "latin1 strings": one UTF-16 unit per byte. Chunks are Buffers.
+ */
+
+/** What is known of a client connection when its engine starts. */
+export interface ConnectionFacts {
+  /** Unique, up to 64 characters of [A-Za-z0-9+/], as Dovecot's session ids. */
+  readonly sessionId: string;
+  readonly remoteIp: string;
+  readonly remotePort: number;
+  readonly localIp: string;
+  readonly localPort: number;
+  /** Is in login_trusted_networks: may use ID x-* and XCLIENT. */
+  readonly isTrusted: boolean;
+  /** Plaintext mechanisms are allowed (TLS, trusted, or disable_plaintext_auth off). */
+  readonly allowsPlaintext: boolean;
+  /** Hops left, 5 for a client that is no proxy. */
+  readonly ttl: number;
+}
+
+/** Identity that a trusted peer forwarded by ID x-* or XCLIENT; undefined fields: not given. */
+export interface ForwardedIdentity {
+  sessionId?: string;
+  remoteIp?: string;
+  remotePort?: number;
+  localIp?: string;
+  localPort?: number;
+  ttl?: number;
+  /** forward_<name> fields, as given, in order. */
+  forward: [name: string, value: string][];
+}
+
+export interface ClientEngineOptions {
+  /** login_greeting */
+  readonly greeting: string;
+  /** imap_capability: '' = default list, '+X Y' = appended, else replaces the list. IMAP only. */
+  readonly imapCapability: string;
+  /** Advertise LITERAL- and limit non-synchronising literals to 4096 bytes. IMAP only. */
+  readonly imapLiteralMinus: boolean;
+  /** Keep the client's own ID pairs and send them to the backend. IMAP only. */
+  readonly imapIdRetain: boolean;
+}
+
+/** Complete credentials. The engine reads nothing more until loginFailed() or the hand-over. */
+export interface Credentials {
+  /** As the client wrote it: not yet normalised, may hold any byte but is never empty. */
+  readonly user: string;
+  readonly password: string;
+  /** SASL authorisation id, '' when none. */
+  readonly authzid: string;
+  /** Mechanism or command, for the log: 'LOGIN', 'PLAIN', 'USER/PASS', … */
+  readonly mechanism: string;
+}
+
+/** Why a login did not come off; decides the client's reply (fact sheet 1.3 and 1.4). */
+export type LoginFailure =
+  | { readonly kind: 'connect' | 'protocol' | 'remote' | 'remote-config' | 'internal' }
+  /** Wrong user or password, or refused by ourselves before any backend was asked. */
+  | { readonly kind: 'auth' }
+  /** The backend's own refusal line, passed on; `line` is what follows the tag, e.g. `NO [LIMIT] x`. */
+  | { readonly kind: 'auth-reply' | 'auth-tempfail'; readonly line: string }
+  /** The directory could not give a backend in time (text for the log only). */
+  | { readonly kind: 'unavailable' };
+
+/** The backend's acceptance, protocol-neutral. */
+export interface LoginAccepted {
+  /** IMAP: what follows `L OK ` on the backend's line. Others: the whole line, without CRLF. */
+  readonly text: string;
+  /** IMAP: the backend's capability list if known (greeting or CAPABILITY reply), else ''. */
+  readonly capability: string;
+}
+
+/** Where a client engine puts its effects; calls happen inside engine methods, in order. */
+export interface ClientSink {
+  /** Bytes for the client (latin1 string). */
+  reply(bytes: string): void;
+  /** Credentials are complete: the session must answer by loginFailed() or takeOver(). */
+  login(credentials: Credentials): void;
+  /** Local refusal that must be delayed like a wrong password (auth_failure_delay). */
+  refuseLater(): void;
+  /** A trusted peer told who the real client is (once, before login). */
+  identify(identity: ForwardedIdentity): void;
+  /** Close after what was replied has been written. `reason` is for the log. */
+  close(reason: string): void;
+}
+
+/** Server side of one client connection, up to the hand-over. */
+export interface ClientEngine {
+  /** Sends the greeting. */
+  start(): void;
+  /** Takes bytes from the client; may be called while a login is pending: it then only buffers. */
+  receive(chunk: Buffer): void;
+  /** Ends a pending login (or refuseLater()) with a failure reply and goes on with buffered input. */
+  loginFailed(failure: LoginFailure): void;
+  /**
+   * Ends a pending login with success. Returns the final reply for the client; the engine is
+   * dead afterwards. What the client sent behind the login is in `pipelined` (untouched bytes).
+   */
+  takeOver(accepted: LoginAccepted): { reply: string; pipelined: Buffer | null };
+  /** What to say when the session ends the connection: idle timeout, shutdown, limit. */
+  goodbye(reason: 'inactivity' | 'shutdown' | 'limit'): string;
+  /** Bytes held for later parsing. The session stops reading the client while this is not 0. */
+  readonly bufferedBytes: number;
+  /** IMAP: the client asked CAPABILITY before login (changes the final reply). */
+  readonly askedCapability: boolean;
+  /** IMAP with imapIdRetain: the client's own ID list as sent, `"k" "v" …`, else ''. */
+  readonly retainedId: string;
+}
+
+/** What a backend engine needs to log one user in. */
+export interface BackendLogin {
+  /** Normalised user name, no NUL, CR or LF. */
+  readonly user: string;
+  readonly password: string;
+  /** The backend trusts us: send ID fields or XCLIENT. */
+  readonly sendIdentity: boolean;
+  readonly facts: ConnectionFacts;
+  readonly forward: readonly (readonly [name: string, value: string])[];
+  readonly askedCapability: boolean;
+  readonly retainedId: string;
+}
+
+export interface BackendSink {
+  /** Bytes for the backend (latin1 string). */
+  send(bytes: string): void;
+  /** The greeting was good (for stage timing). */
+  greeted(): void;
+  /** Whole untagged lines that the client must see before its login reply, with CRLF. */
+  forward(bytes: string): void;
+  /** Logged in. `rest`: bytes behind the accepting line, for the client, unchanged (or null). */
+  accepted(accepted: LoginAccepted, rest: Buffer | null): void;
+  /** Not logged in; `detail` is for the log, without secrets. */
+  failed(failure: LoginFailure, detail: string): void;
+}
+
+/** Client side of one backend connection, up to the hand-over. Dead after accepted() or failed(). */
+export interface BackendEngine {
+  receive(chunk: Buffer): void;
+  /** For the log when the login times out, e.g. 'banner', 'LOGIN'. */
+  readonly state: string;
+}
+
+/** One protocol, as the session sees it. */
+export interface Protocol {
+  readonly name: 'imap' | 'pop3';
+  createClient(facts: ConnectionFacts, options: ClientEngineOptions, sink: ClientSink): ClientEngine;
+  createBackend(login: BackendLogin, sink: BackendSink): BackendEngine;
+}
