@@ -3,7 +3,8 @@
  * Every protocol folder has the same files: `client.ts` (we are the server), `backend.ts` (we are
  * the client) and `replies.ts` (texts and codes). Engines hold no socket, clock or randomness.
  *
- * Wire text travels as "latin1 strings": one UTF-16 unit per byte. Chunks are Buffers.
+ * Wire text travels as "latin1 strings": one UTF-16 unit per byte. Chunks are Buffers, and may be
+ * one reused read buffer: no engine refers to a chunk after the call that brought it.
  */
 
 /** What is known of a client connection when its engine starts. */
@@ -47,10 +48,11 @@ export interface ClientEngineOptions {
 
 /** Complete credentials. The engine reads nothing more until loginFailed() or the hand-over. */
 export interface Credentials {
-  /** As the client wrote it: not yet normalised, may hold any byte but is never empty. */
+  /** As the client wrote it, not yet normalised; not empty, any byte but NUL, CR and LF. */
   readonly user: string;
+  /** Any byte but NUL, CR and LF; may be empty. */
   readonly password: string;
-  /** SASL authorisation id, '' when none. */
+  /** SASL authorisation id; always '' while another one is refused (no master users yet). */
   readonly authzid: string;
   /** Mechanism or command, for the log: 'LOGIN', 'PLAIN', 'USER/PASS', … */
   readonly mechanism: string;
@@ -61,7 +63,10 @@ export type LoginFailure =
   | { readonly kind: 'connect' | 'protocol' | 'remote' | 'remote-config' | 'internal' }
   /** Wrong user or password, or refused by ourselves before any backend was asked. */
   | { readonly kind: 'auth' }
-  /** The backend's own refusal line, passed on; `line` is what follows the tag, e.g. `NO [LIMIT] x`. */
+  /**
+   * The backend's own refusal, passed on. `line` is what follows the tag (`NO [LIMIT] x`) or, in a
+   * protocol without tags, the whole line (`-ERR [IN-USE] x`), without CRLF.
+   */
   | { readonly kind: 'auth-reply' | 'auth-tempfail'; readonly line: string }
   /** The directory could not give a backend in time (text for the log only). */
   | { readonly kind: 'unavailable' };
@@ -103,11 +108,15 @@ export interface ClientEngine {
   takeOver(accepted: LoginAccepted): { reply: string; pipelined: Buffer | null };
   /** What to say when the session ends the connection: idle timeout, shutdown, limit. */
   goodbye(reason: 'inactivity' | 'shutdown' | 'limit'): string;
-  /** Bytes held for later parsing. The session stops reading the client while this is not 0. */
+  /** Is a login, or a refusal that is being delayed, pending? The session reads nothing meanwhile. */
+  readonly isPending: boolean;
+  /** Bytes held behind a pending login; 0 when none is pending. */
   readonly bufferedBytes: number;
+  /** Bytes held in all: half a command, or as bufferedBytes. */
+  readonly heldBytes: number;
   /** IMAP: the client asked CAPABILITY before login (changes the final reply). */
   readonly askedCapability: boolean;
-  /** IMAP with imapIdRetain: the client's own ID list as sent, `"k" "v" …`, else ''. */
+  /** IMAP with imapIdRetain: the client's own ID pairs (no x-* ones), `"k" "v" …`, else ''. */
   readonly retainedId: string;
 }
 
@@ -116,6 +125,8 @@ export interface BackendLogin {
   /** Normalised user name, no NUL, CR or LF. */
   readonly user: string;
   readonly password: string;
+  /** SASL PLAIN instead of LOGIN or USER/PASS (`backends.<protocol>.login: sasl`). */
+  readonly useSasl: boolean;
   /** The backend trusts us: send ID fields or XCLIENT. */
   readonly sendIdentity: boolean;
   readonly facts: ConnectionFacts;
@@ -131,7 +142,10 @@ export interface BackendSink {
   greeted(): void;
   /** Whole untagged lines that the client must see before its login reply, with CRLF. */
   forward(bytes: string): void;
-  /** Logged in. `rest`: bytes behind the accepting line, for the client, unchanged (or null). */
+  /**
+   * Logged in. `rest`: bytes behind the accepting line, for the client, unchanged (or null). It is a
+   * view of the chunk: write or copy it before the chunk's buffer is used again.
+   */
   accepted(accepted: LoginAccepted, rest: Buffer | null): void;
   /** Not logged in; `detail` is for the log, without secrets. */
   failed(failure: LoginFailure, detail: string): void;
@@ -147,6 +161,10 @@ export interface BackendEngine {
 /** One protocol, as the session sees it. */
 export interface Protocol {
   readonly name: 'imap' | 'pop3';
-  createClient(facts: ConnectionFacts, options: ClientEngineOptions, sink: ClientSink): ClientEngine;
+  createClient(
+    facts: ConnectionFacts,
+    options: ClientEngineOptions,
+    sink: ClientSink,
+  ): ClientEngine;
   createBackend(login: BackendLogin, sink: BackendSink): BackendEngine;
 }

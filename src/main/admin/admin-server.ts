@@ -1,0 +1,142 @@
+import { once } from 'node:events';
+import { lstat, mkdir, unlink } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import { errorCode, PostilionError } from '../../shared/errors.ts';
+import { AdminConnection } from './admin-connection.ts';
+import { adminLimits } from './admin-limits.ts';
+import type { DirectoryView } from './directory-view.ts';
+
+/** Name of the socket below base_dir, as in Dovecot. */
+export const ADMIN_SOCKET_NAME = 'director-admin';
+/** Read and write for the owner only: nobody else may look at users or move them. */
+const SOCKET_UMASK = 0o177;
+
+export interface AdminServerOptions {
+  readonly socketPath: string;
+  readonly view: DirectoryView;
+  /** About clients that misbehave and about being full. */
+  readonly log: (text: string) => void;
+}
+
+/** The socket cannot be had; the text says why. */
+export class AdminSocketError extends PostilionError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ADMIN_SOCKET', message, options);
+  }
+}
+
+/** Serves the director-admin protocol on a unix socket. */
+export class AdminServer {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(server: Server, { view, log }: AdminServerOptions) {
+    this.#server = server;
+    server.maxConnections = adminLimits.clients;
+    server.on('drop', () => log(`more than ${adminLimits.clients} director-admin clients`));
+    server.on('error', (error) => log(`director-admin socket: ${error.message}`));
+    server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+      serveClient(socket, new AdminConnection(view, log));
+    });
+  }
+
+  /** Creates base_dir if need be. Throws AdminSocketError. */
+  static async listen(options: AdminServerOptions): Promise<AdminServer> {
+    const { socketPath } = options;
+    const server = createServer({ allowHalfOpen: true });
+    try {
+      await mkdir(dirname(socketPath), { recursive: true, mode: 0o755 });
+      await removeStaleSocket(socketPath);
+      const isListening = once(server, 'listening');
+      // bind() happens inside listen(): the socket never exists with another mode.
+      const umask = process.umask(SOCKET_UMASK);
+      try {
+        server.listen(socketPath);
+      } finally {
+        process.umask(umask);
+      }
+      await isListening;
+    } catch (error) {
+      if (error instanceof AdminSocketError) throw error;
+      const text = `cannot listen on ${socketPath} (${errorCode(error) || String(error)})`;
+      throw new AdminSocketError(text, { cause: error });
+    }
+    return new AdminServer(server, options);
+  }
+
+  get clientCount(): number {
+    return this.#sockets.size;
+  }
+
+  /** Ends all clients and removes the socket. */
+  async close(): Promise<void> {
+    const isClosed = once(this.#server, 'close');
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+    await isClosed;
+  }
+}
+
+/** A socket that a dead process has left is removed; anything else that is there is not ours. */
+async function removeStaleSocket(path: string): Promise<void> {
+  try {
+    const found = await lstat(path);
+    if (!found.isSocket()) throw new AdminSocketError(`${path} exists and is no socket`);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return;
+    throw error;
+  }
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return;
+    if (errorCode(error) !== 'ECONNREFUSED') throw error;
+    await unlink(path);
+    return;
+  } finally {
+    socket.destroy();
+  }
+  throw new AdminSocketError(`${path} is in use: another process answers there`);
+}
+
+/** Moves bytes between a socket and the engine; reads only when the engine has nothing to say. */
+function serveClient(socket: Socket, connection: AdminConnection): void {
+  let isScheduled = false;
+  const schedule = (): void => {
+    if (isScheduled) return;
+    isScheduled = true;
+    setImmediate(() => {
+      isScheduled = false;
+      pump();
+    });
+  };
+  /** One piece at a time, so that other clients and the directory get their turn in between. */
+  const pump = (): void => {
+    if (socket.destroyed) return;
+    const piece = connection.next();
+    if (piece === null) {
+      if (connection.isDone) socket.end();
+      else socket.resume();
+      return;
+    }
+    socket.pause();
+    if (piece === '' || socket.write(piece, 'latin1')) schedule();
+    else socket.once('drain', schedule);
+  };
+  socket.on('data', (chunk: Buffer) => {
+    connection.receive(chunk);
+    socket.pause();
+    schedule();
+  });
+  socket.once('end', () => {
+    connection.endInput();
+    schedule();
+  });
+  // A client that is gone is no trouble of ours; 'close' follows.
+  socket.on('error', () => socket.destroy());
+  pump();
+}

@@ -1,0 +1,21 @@
+/** Every limit of the configuration, in one place. */
+export const configLimits = {
+  fileBytes: 1024 * 1024,
+  /** Problems that one error lists; more are counted. */
+  problems: 20,
+  /** Nodes that YAML aliases may make of one anchor (maxAliasCount). */
+  yamlAliases: 100,
+  /** Characters of a found value that an error shows. */
+  shownChars: 60,
+  services: 64,
+  /** Backend addresses of the configuration; a host id has 16 bits. */
+  mailServers: 65535,
+  trustedNetworks: 1000,
+  /** Of a greeting, a capability list and other one-line texts. */
+  lineChars: 512,
+  tagChars: 64,
+  /** Leaves room for socket names below it: an address of a unix socket has 108 bytes. */
+  baseDirBytes: 80,
+  workers: 256,
+  hostNameChars: 253,
+} as const;

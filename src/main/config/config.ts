@@ -1,0 +1,243 @@
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { type Document, LineCounter, parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { errorCode } from '../../shared/errors.ts';
+import { ConfigError, type ConfigProblem, type Position, showFound } from './config-error.ts';
+import { configLimits } from './config-limits.ts';
+import type { MailServerSpec } from './mail-server-spec.ts';
+import { type ConfigFile, configSchema } from './schema.ts';
+import type { Endpoint } from './setting-types.ts';
+import { unknownSettingText } from './unknown-setting.ts';
+import { type SettingPath, YamlPositions } from './yaml-positions.ts';
+
+export type { MailServerSpec } from './mail-server-spec.ts';
+export type { Endpoint } from './setting-types.ts';
+
+export interface ServiceConfig {
+  readonly protocol: 'imap' | 'pop3';
+  readonly listen: Endpoint;
+}
+
+export interface BackendConfig {
+  readonly port: number;
+  /** The backend believes what we say about the client (its login_trusted_networks has us). */
+  readonly trusted: boolean;
+}
+
+export interface DirectorConfig {
+  readonly listen: Endpoint | null;
+  readonly servers: readonly Endpoint[];
+  readonly mailServers: readonly MailServerSpec[];
+  readonly userExpireSecs: number;
+  readonly userKickDelayMs: number;
+  readonly usernameHash: string;
+  readonly maxParallelMoves: number;
+  readonly maxParallelKicks: number;
+  readonly pingIdleTimeoutMs: number;
+  readonly pingMaxTimeoutMs: number;
+  readonly outputBufferBytes: number;
+}
+
+/** The effective configuration: defaults filled in, deeply frozen, plain data. */
+export interface Config {
+  readonly baseDir: string;
+  readonly workers: number;
+  readonly services: readonly ServiceConfig[];
+  readonly disablePlaintextAuth: boolean;
+  /** Canonical; for compileNetworks(). */
+  readonly loginTrustedNetworks: readonly string[];
+  readonly loginGreeting: string;
+  readonly loginProxyTimeoutMs: number;
+  readonly loginProxyMaxReconnects: number;
+  readonly authFailureDelayMs: number;
+  readonly authUsernameChars: string;
+  readonly authUsernameFormat: '%Lu' | '%u' | '';
+  readonly authDefaultRealm: string;
+  readonly imapCapability: string;
+  readonly imapLiteralMinus: boolean;
+  readonly imapIdRetain: boolean;
+  /** 0 = no keepalive. */
+  readonly tcpKeepaliveMs: number;
+  readonly limits: {
+    readonly maxSessionsPerWorker: number;
+    readonly maxPreloginPerAddress: number;
+  };
+  readonly director: DirectorConfig;
+  readonly passdb: readonly { readonly driver: 'passthrough' }[];
+  readonly backends: { readonly imap: BackendConfig; readonly pop3: BackendConfig };
+  readonly log: {
+    readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error';
+    readonly format: 'json' | 'text';
+  };
+}
+
+/** Where a mail server of a configuration stands in its file: for errors of a later look-up. */
+const origins = new WeakMap<MailServerSpec, { file: string; position: Position }>();
+
+export function originOf(spec: MailServerSpec): { file: string; position: Position } | null {
+  return origins.get(spec) ?? null;
+}
+
+/** Reads and checks a configuration file. Throws ConfigError, and nothing else. */
+export async function loadConfig(path: string): Promise<Config> {
+  let text: string;
+  try {
+    // Before reading: the path may be a mail spool or /dev/zero.
+    const { size } = await stat(path);
+    if (size > configLimits.fileBytes) throw wholeFile(path, 'expected a file of 1 MiB at most');
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    throw wholeFile(path, `cannot be read (${errorCode(error)})`, { cause: error });
+  }
+  return parseConfig(text, path);
+}
+
+function wholeFile(path: string, text: string, options?: ErrorOptions): ConfigError {
+  return new ConfigError(path, [{ position: null, setting: '', text }], options);
+}
+
+/** As loadConfig(), of a text; `file` names it in errors, and relative paths are relative to it. */
+export function parseConfig(text: string, file: string): Config {
+  const lines = new LineCounter();
+  const document: Document = parseDocument(text, {
+    lineCounter: lines,
+    stringKeys: true,
+    prettyErrors: false,
+    logLevel: 'error',
+  });
+  const positions = new YamlPositions(document, lines);
+  const syntaxProblems = [...document.errors, ...document.warnings].map(
+    ({ pos, message }): ConfigProblem => ({
+      position: positions.at(pos[0]),
+      setting: '',
+      text: `not valid YAML: ${message}`,
+    }),
+  );
+  if (syntaxProblems.length > 0) throw new ConfigError(file, syntaxProblems);
+  const value = toValue(document, file);
+  const result = configSchema(dirname(resolve(file))).safeParse(value ?? {});
+  if (!result.success) {
+    const problems = result.error.issues.flatMap((issue) => toProblems(issue, value, positions));
+    throw new ConfigError(file, problems);
+  }
+  for (const [i, spec] of result.data.director.mail_servers.entries()) {
+    origins.set(spec, { file, position: positions.ofValue(['director', 'mail_servers', i]) });
+  }
+  return toConfig(result.data);
+}
+
+function toValue(document: Document, file: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: configLimits.yamlAliases });
+  } catch (error) {
+    // The only thing it throws: an alias that leads to too many nodes, or to none.
+    if (!(error instanceof ReferenceError)) throw error;
+    const text = `not usable YAML: ${error.message}`;
+    throw wholeFile(file, text, { cause: error });
+  }
+}
+
+function toProblems(
+  issue: z.core.$ZodIssue,
+  value: unknown,
+  positions: YamlPositions,
+): ConfigProblem[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((name) => ({
+      position: positions.ofKey(issue.path, name),
+      setting: pathText([...issue.path, name]),
+      text: unknownSettingText(issue.path, name),
+    }));
+  }
+  const position = positions.ofValue(issue.path);
+  const text = `${expectedText(issue)}, got ${showFound(valueAt(value, issue.path))}`;
+  return [{ position, setting: pathText(issue.path), text }];
+}
+
+/** Our own issues say it themselves; the rest are zod's for objects and lists. */
+function expectedText(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return `expected ${issue.expected === 'array' ? 'a list' : 'a mapping'}`;
+    case 'too_small':
+      return `expected a list of ${issue.minimum} or more`;
+    case 'too_big':
+      return `expected a list of ${issue.maximum} or fewer`;
+    default:
+      return issue.message;
+  }
+}
+
+/** `director.mail_servers[2].tag` */
+function pathText(path: SettingPath): string {
+  return path
+    .map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i > 0 ? '.' : ''}${oneLine(key)}`))
+    .join('');
+}
+
+/** A key may be anything that YAML allows. */
+function oneLine(key: PropertyKey): string {
+  const text = String(key);
+  if (/^[\w.-]{1,60}$/.test(text)) return text;
+  return JSON.stringify(text.slice(0, configLimits.shownChars));
+}
+
+function valueAt(value: unknown, path: SettingPath): unknown {
+  let found = value;
+  for (const key of path) {
+    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined;
+    found = (found as Record<PropertyKey, unknown>)[key];
+  }
+  return found;
+}
+
+function toConfig(file: ConfigFile): Config {
+  const { director } = file;
+  return deepFreeze({
+    baseDir: file.base_dir,
+    workers: file.workers,
+    services: file.services,
+    disablePlaintextAuth: file.disable_plaintext_auth,
+    loginTrustedNetworks: file.login_trusted_networks,
+    loginGreeting: file.login_greeting,
+    loginProxyTimeoutMs: file.login_proxy_timeout,
+    loginProxyMaxReconnects: file.login_proxy_max_reconnects,
+    authFailureDelayMs: file.auth_failure_delay,
+    authUsernameChars: file.auth_username_chars,
+    authUsernameFormat: file.auth_username_format,
+    authDefaultRealm: file.auth_default_realm,
+    imapCapability: file.imap_capability,
+    imapLiteralMinus: file.imap_literal_minus,
+    imapIdRetain: file.imap_id_retain,
+    tcpKeepaliveMs: file.tcp_keepalive,
+    limits: {
+      maxSessionsPerWorker: file.limits.max_sessions_per_worker,
+      maxPreloginPerAddress: file.limits.max_prelogin_per_address,
+    },
+    director: {
+      listen: director.listen,
+      servers: director.servers,
+      mailServers: director.mail_servers,
+      userExpireSecs: director.user_expire / 1000,
+      userKickDelayMs: director.user_kick_delay,
+      usernameHash: director.username_hash,
+      maxParallelMoves: director.max_parallel_moves,
+      maxParallelKicks: director.max_parallel_kicks,
+      pingIdleTimeoutMs: director.ping_idle_timeout,
+      pingMaxTimeoutMs: director.ping_max_timeout,
+      outputBufferBytes: director.output_buffer_size,
+    },
+    passdb: file.passdb,
+    backends: { imap: file.backends.imap, pop3: file.backends.pop3 },
+    log: file.log,
+  });
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const child of Object.values(value)) {
+    if (typeof child === 'object' && child !== null) deepFreeze(child);
+  }
+  return Object.freeze(value);
+}

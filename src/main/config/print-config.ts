@@ -1,0 +1,59 @@
+import { stringify } from 'yaml';
+import type { Config } from './config.ts';
+import type { MailServerSpec } from './mail-server-spec.ts';
+import { formatEndpoint } from './setting-types.ts';
+import { durationText, sizeText } from './units.ts';
+
+/** The effective configuration as YAML; loading it gives the same configuration again. */
+export function printConfig(config: Config): string {
+  const { director, limits, backends, log } = config;
+  return stringify(
+    {
+      base_dir: config.baseDir,
+      workers: config.workers,
+      services: config.services.map(({ protocol, listen }) => ({
+        protocol,
+        listen: formatEndpoint(listen),
+      })),
+      disable_plaintext_auth: config.disablePlaintextAuth,
+      login_trusted_networks: config.loginTrustedNetworks,
+      login_greeting: config.loginGreeting,
+      login_proxy_timeout: durationText(config.loginProxyTimeoutMs),
+      login_proxy_max_reconnects: config.loginProxyMaxReconnects,
+      auth_failure_delay: durationText(config.authFailureDelayMs),
+      auth_username_chars: config.authUsernameChars,
+      auth_username_format: config.authUsernameFormat,
+      auth_default_realm: config.authDefaultRealm,
+      imap_capability: config.imapCapability,
+      imap_literal_minus: config.imapLiteralMinus,
+      imap_id_retain: config.imapIdRetain,
+      tcp_keepalive: durationText(config.tcpKeepaliveMs),
+      limits: {
+        max_sessions_per_worker: limits.maxSessionsPerWorker,
+        max_prelogin_per_address: limits.maxPreloginPerAddress,
+      },
+      director: {
+        listen: director.listen === null ? undefined : formatEndpoint(director.listen),
+        servers: director.servers.map(formatEndpoint),
+        mail_servers: director.mailServers.map(printMailServer),
+        user_expire: durationText(director.userExpireSecs * 1000),
+        user_kick_delay: durationText(director.userKickDelayMs),
+        username_hash: director.usernameHash,
+        max_parallel_moves: director.maxParallelMoves,
+        max_parallel_kicks: director.maxParallelKicks,
+        ping_idle_timeout: durationText(director.pingIdleTimeoutMs),
+        ping_max_timeout: durationText(director.pingMaxTimeoutMs),
+        output_buffer_size: sizeText(director.outputBufferBytes),
+      },
+      passdb: config.passdb,
+      backends,
+      log,
+    },
+    // No folded lines, and no anchors for values that happen to be one object.
+    { lineWidth: 0, aliasDuplicateObjects: false },
+  );
+}
+
+function printMailServer({ host, vhostCount, tag }: MailServerSpec) {
+  return { host, vhost_count: vhostCount, tag };
+}

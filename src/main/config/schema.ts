@@ -1,0 +1,193 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { compileUserHash, UserHashTemplateError } from '../../shared/user-hash.ts';
+import { configLimits } from './config-limits.ts';
+import { mailServers } from './mail-server-spec.ts';
+import * as type from './setting-types.ts';
+import { Expected, formatEndpoint, setting } from './setting-types.ts';
+
+const SECOND_MS = 1000;
+const DAY_MS = 24 * 3600 * SECOND_MS;
+const MEBIBYTE = 1024 * 1024;
+/** Dovecot 2.3's default of auth_username_chars. */
+const DEFAULT_USERNAME_CHARS =
+  'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@';
+const TLS_MODES = ['starttls', 'implicit'];
+
+const workers = setting((value) => {
+  if (value === 'auto') return Math.min(availableParallelism(), configLimits.workers);
+  const fits = typeof value === 'number' && Number.isInteger(value);
+  if (fits && value >= 1 && value <= configLimits.workers) return value;
+  return new Expected(`auto or a whole number from 1 to ${configLimits.workers}`);
+});
+
+const protocol = setting((value): 'imap' | 'pop3' | Expected => {
+  if (value === 'imap' || value === 'pop3') return value;
+  const isPlanned = value === 'lmtp' || value === 'submission' || value === 'managesieve';
+  return new Expected(
+    isPlanned ? `imap or pop3 (${value} is ${type.NOT_SUPPORTED})` : 'imap or pop3',
+  );
+});
+
+const service = z
+  .strictObject({
+    protocol,
+    listen: type.endpoint(0),
+    tls: type.onlySupported('off', TLS_MODES).optional(),
+    haproxy: type.onlySupported(false, []).optional(),
+  })
+  .transform((value) => ({ protocol: value.protocol, listen: value.listen }));
+
+const services = z
+  .array(service)
+  .min(1)
+  .max(configLimits.services)
+  .superRefine((list, context) => {
+    const seen = new Set<string>();
+    for (const [i, { listen }] of list.entries()) {
+      const text = formatEndpoint(listen);
+      if (listen.port !== 0 && seen.has(text)) {
+        const message = 'expected an address and port that no other service has';
+        context.addIssue({ code: 'custom', path: [i, 'listen'], message });
+      }
+      seen.add(text);
+    }
+  });
+
+const usernameHash = setting((value) => {
+  const expected = new Expected(
+    'a template of %u, %n, %d, %Lu, %Ln, %Ld, %% and literal text with one variable at least',
+  );
+  if (typeof value !== 'string' || value.length > configLimits.lineChars) return expected;
+  // A template without a variable would put every user on one backend.
+  if (!/%L?[und]/.test(value.replaceAll('%%', ''))) return expected;
+  try {
+    compileUserHash(value);
+    return value;
+  } catch (error) {
+    if (error instanceof UserHashTemplateError) return expected;
+    throw error;
+  }
+});
+
+const director = z
+  .strictObject({
+    listen: type.endpoint(1).nullable().default(null),
+    servers: z.array(type.endpoint(1)).default([]),
+    mail_servers: mailServers,
+    user_expire: type.duration(10 * SECOND_MS, 365 * DAY_MS).default(15 * 60 * SECOND_MS),
+    user_kick_delay: type.duration(0, DAY_MS).default(2 * SECOND_MS),
+    username_hash: usernameHash.default('%Lu'),
+    max_parallel_moves: type.integer(1, 1_000_000).default(100),
+    max_parallel_kicks: type.integer(1, 1_000_000).default(100),
+    flush_socket: type.onlySupported('', []).optional(),
+    ping_idle_timeout: type.duration(SECOND_MS, DAY_MS).default(30 * SECOND_MS),
+    ping_max_timeout: type.duration(SECOND_MS, DAY_MS).default(60 * SECOND_MS),
+    output_buffer_size: type.size(64 * 1024, 1024 * MEBIBYTE).default(10 * MEBIBYTE),
+    admin_listen: type.unsupportedList(),
+  })
+  .superRefine(({ listen, servers, user_expire }, context) => {
+    const refuse = (path: string, message: string): void => {
+      context.addIssue({ code: 'custom', path: [path], message });
+    };
+    if (user_expire % SECOND_MS !== 0) refuse('user_expire', 'expected whole seconds');
+    if (servers.length > 1) {
+      const message = `expected one server at most (a ring of several is ${type.NOT_SUPPORTED})`;
+      refuse('servers', message);
+    }
+    const names = servers.map(formatEndpoint);
+    if (listen === null && names.length > 0) {
+      refuse('listen', 'expected the one of servers that this director is');
+    } else if (listen !== null && names.length > 0 && !names.includes(formatEndpoint(listen))) {
+      refuse('listen', `expected one of servers (${names.slice(0, 8).join(', ')})`);
+    }
+  });
+
+const passdb = z.strictObject({
+  driver: setting((value): 'passthrough' | Expected => {
+    if (value === 'passthrough') return value;
+    const isPlanned = PLANNED_PASSDBS.some((name) => name === value);
+    return new Expected(
+      isPlanned ? `passthrough (${value} is ${type.NOT_SUPPORTED})` : 'passthrough',
+    );
+  }),
+});
+const PLANNED_PASSDBS = ['passwd-file', 'dovecot-auth', 'sql', 'ldap', 'http', 'oauth2'];
+
+function backend(defaultPort: number) {
+  return z
+    .strictObject({
+      port: type.port().default(defaultPort),
+      trusted: type.boolean().default(false),
+      tls: type.onlySupported('off', TLS_MODES).optional(),
+      ca: type.unsupported(),
+      verify: type.unsupported(),
+      haproxy: type.onlySupported('off', ['v1', 'v2']).optional(),
+    })
+    .transform((value) => ({ port: value.port, trusted: value.trusted }))
+    .prefault({});
+}
+
+/** Relative to the file's folder. A path of the default is absolute already. */
+function path(folder: string) {
+  return setting((value) => {
+    const expected = new Expected(`a path of at most ${configLimits.baseDirBytes} bytes`);
+    if (typeof value !== 'string' || value === '' || value.includes('\0')) return expected;
+    const absolute = resolve(folder, value);
+    return Buffer.byteLength(absolute) <= configLimits.baseDirBytes ? absolute : expected;
+  });
+}
+
+/** The file as a whole; names as in the file, values converted. */
+export function configSchema(folder: string) {
+  return z.strictObject({
+    base_dir: path(folder).default('/run/postilion'),
+    workers: workers.prefault('auto'),
+    services,
+    ssl: type.unsupported(),
+    disable_plaintext_auth: type.boolean().default(true),
+    login_trusted_networks: z.array(type.network()).max(configLimits.trustedNetworks).default([]),
+    haproxy_trusted_networks: type.unsupportedList(),
+    login_greeting: type.line().default('Postilion ready.'),
+    login_proxy_timeout: type.duration(SECOND_MS, DAY_MS).default(30 * SECOND_MS),
+    login_proxy_max_reconnects: type.integer(0, 100).default(3),
+    auth_failure_delay: type.duration(0, 60 * SECOND_MS).default(2 * SECOND_MS),
+    auth_username_chars: type.line().default(DEFAULT_USERNAME_CHARS),
+    auth_username_format: type.oneOf(['%Lu', '%u', '']).default('%Lu'),
+    auth_default_realm: type.line(configLimits.hostNameChars).default(''),
+    imap_capability: type.line().default(''),
+    imap_literal_minus: type.boolean().default(false),
+    imap_id_retain: type.boolean().default(false),
+    tcp_keepalive: type.duration(0, DAY_MS).default(5 * 60 * SECOND_MS),
+    limits: z
+      .strictObject({
+        max_sessions_per_worker: type.integer(1, 1 << 20).default(65536),
+        max_prelogin_per_address: type.integer(1, 1 << 20).default(1000),
+      })
+      .prefault({}),
+    director,
+    passdb: z
+      .array(passdb)
+      .length(1)
+      .prefault([{ driver: 'passthrough' }]),
+    backends: z
+      .strictObject({
+        imap: backend(143),
+        pop3: backend(110),
+        lmtp: type.unsupported(),
+        submission: type.unsupported(),
+        managesieve: type.unsupported(),
+      })
+      .prefault({}),
+    http: type.unsupported(),
+    log: z
+      .strictObject({
+        level: type.oneOf(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+        format: type.oneOf(['json', 'text']).default('json'),
+      })
+      .prefault({}),
+  });
+}
+
+export type ConfigFile = z.output<ReturnType<typeof configSchema>>;

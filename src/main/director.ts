@@ -1,0 +1,144 @@
+import { type Logger, pino } from 'pino';
+import type { Counter } from '../shared/memory/counters.ts';
+import type { ProtocolName, ServiceAddress, WorkerSettings } from '../shared/messages.ts';
+import { compileUserHash } from '../shared/user-hash.ts';
+import { AdminServer } from './admin/admin-server.ts';
+import type { Config } from './config/config.ts';
+import { Directory, TICK_MS } from './directory/directory.ts';
+import type { MailServer } from './directory/host-set.ts';
+import { RunningDirectory } from './directory/running-directory.ts';
+import { Supervisor } from './supervisor.ts';
+
+export interface DirectorOptions {
+  readonly config: Config;
+  readonly mailServers: readonly MailServer[];
+  /** File descriptor number or path; 1 (stdout) unless given. */
+  readonly logDestination?: number | string;
+}
+
+/** A running director: workers, directory, admin socket. */
+export interface Director {
+  readonly directory: RunningDirectory;
+  addresses(): readonly { protocol: ProtocolName; host: string; port: number }[];
+  /** Open sessions by backend, counted now. */
+  sessionCounts(): { ip: string; sessions: number }[];
+  /** Counters of all workers since the start. */
+  counters(): Record<keyof typeof Counter, number>;
+  /** Path of the director-admin socket. */
+  readonly adminSocket: string;
+  /** Ends a worker thread as a crash would. For tests. */
+  killWorker(index: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts everything; resolves when all workers listen and the admin socket is there. */
+export async function startDirector(options: DirectorOptions): Promise<Director> {
+  const { config, mailServers } = options;
+  const logDestination = options.logDestination ?? 1;
+  const destination = pino.destination({ dest: logDestination, sync: true });
+  const log = pino({ level: config.log.level, base: {} }, destination);
+  const supervisor = new Supervisor({
+    workers: config.workers,
+    settings: workerSettings(config, logDestination),
+    services: config.services.map(toServiceAddress),
+    log,
+    now: Date.now,
+  });
+  const directory = createDirectory(config, mailServers, supervisor, log);
+  try {
+    await supervisor.start(directory);
+  } catch (error) {
+    await supervisor.stop();
+    throw error;
+  }
+  const admin = new AdminServer({ directory, baseDir: config.baseDir, log });
+  try {
+    await admin.listen();
+  } catch (error) {
+    await supervisor.stop();
+    throw error;
+  }
+  const ticker = setInterval(() => directory.tick(Date.now()), TICK_MS);
+  for (const { protocol, host, port } of supervisor.services) {
+    log.info({ protocol, address: host, port }, 'listening');
+  }
+  log.info({ workers: config.workers, backends: mailServers.length }, 'ready');
+  return {
+    directory: new RunningDirectory(directory, Date.now),
+    addresses: () => supervisor.services,
+    sessionCounts: () => directory.sessionCounts(),
+    counters: () => supervisor.counters(),
+    adminSocket: admin.path,
+    killWorker: (index) => supervisor.kill(index),
+    async stop() {
+      clearInterval(ticker);
+      await admin.close();
+      await supervisor.stop();
+      log.info('stopped');
+      destination.end();
+    },
+  };
+}
+
+function createDirectory(
+  config: Config,
+  mailServers: readonly MailServer[],
+  supervisor: Supervisor,
+  log: Logger,
+): Directory {
+  return new Directory(
+    {
+      userExpireSecs: config.director.userExpireSecs,
+      userKickDelayMs: config.director.userKickDelayMs,
+      hashUser: compileUserHash(config.director.usernameHash),
+      mailServers,
+      nowMs: Date.now(),
+    },
+    {
+      publish: (publication) => supervisor.publish(publication),
+      kick: (workerId, killId, tagIndex, userHashes) => {
+        supervisor.send(workerId, { kind: 'kick', killId, tagIndex, userHashes });
+      },
+      answer: (workerId, requestId, error) => {
+        supervisor.send(workerId, { kind: 'answer', requestId, error });
+      },
+      log: (level, message) => log[level](message),
+    },
+  );
+}
+
+function toServiceAddress(service: Config['services'][number]): ServiceAddress {
+  return { protocol: service.protocol, host: service.listen.ip, port: service.listen.port };
+}
+
+function workerSettings(config: Config, logDestination: number | string): WorkerSettings {
+  return {
+    greeting: config.loginGreeting,
+    imapCapability: config.imapCapability,
+    imapLiteralMinus: config.imapLiteralMinus,
+    imapIdRetain: config.imapIdRetain,
+    disablePlaintextAuth: config.disablePlaintextAuth,
+    trustedNetworks: config.loginTrustedNetworks,
+    usernameChars: config.authUsernameChars,
+    usernameFormat: config.authUsernameFormat,
+    defaultRealm: config.authDefaultRealm,
+    usernameHash: config.director.usernameHash,
+    userExpireSecs: config.director.userExpireSecs,
+    authFailureDelayMs: config.authFailureDelayMs,
+    proxyTimeoutMs: config.loginProxyTimeoutMs,
+    proxyMaxReconnects: config.loginProxyMaxReconnects,
+    tcpKeepaliveMs: config.tcpKeepaliveMs,
+    maxPreloginPerAddress: config.limits.maxPreloginPerAddress,
+    maxSessions: config.limits.maxSessionsPerWorker,
+    backends: {
+      imap: backendSettings(config.backends.imap),
+      pop3: backendSettings(config.backends.pop3),
+    },
+    logLevel: config.log.level,
+    logDestination,
+  };
+}
+
+function backendSettings(backend: Config['backends']['imap']): WorkerSettings['backends']['imap'] {
+  return { port: backend.port, isTrusting: backend.trusted, useSasl: backend.login === 'sasl' };
+}

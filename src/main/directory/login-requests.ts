@@ -1,0 +1,117 @@
+/**
+ * Logins that wait for the directory: the user is being killed, or there is no backend. Dovecot's
+ * limit and error text (director/director-request.c of 2.3.19.1).
+ */
+export const REQUEST_TIMEOUT_MS = 30_000;
+/** More waiting logins than this are refused at once. */
+export const MAX_WAITING_REQUESTS = 200_000;
+
+export const DelayReason = {
+  noHosts: 'no hosts',
+  kill: 'kill waiting',
+} as const;
+export type DelayReason = (typeof DelayReason)[keyof typeof DelayReason];
+
+export interface LoginRequest {
+  readonly workerId: number;
+  readonly requestId: number;
+  readonly tagIndex: number;
+  readonly userHash: number;
+}
+
+interface WaitingRequest extends LoginRequest {
+  readonly createdMs: number;
+  reason: DelayReason;
+}
+
+/** Tag index and user hash as one exact number. */
+export function userKey(tagIndex: number, userHash: number): number {
+  return tagIndex * 0x1_0000_0000 + userHash;
+}
+
+/** The waiting logins, found by user. */
+export class LoginRequests {
+  readonly #waiting = new Set<WaitingRequest>();
+  readonly #byUser = new Map<number, WaitingRequest[]>();
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  /** False when the table is full. */
+  add(request: LoginRequest, reason: DelayReason, createdMs: number): boolean {
+    if (this.#waiting.size >= MAX_WAITING_REQUESTS) return false;
+    const waiting: WaitingRequest = { ...request, reason, createdMs };
+    this.#waiting.add(waiting);
+    const key = userKey(request.tagIndex, request.userHash);
+    const list = this.#byUser.get(key);
+    if (list === undefined) this.#byUser.set(key, [waiting]);
+    else list.push(waiting);
+    return true;
+  }
+
+  /** Takes out the logins of one user, to be tried again. */
+  takeUser(tagIndex: number, userHash: number): (LoginRequest & { readonly createdMs: number })[] {
+    const list = this.#byUser.get(userKey(tagIndex, userHash)) ?? [];
+    this.#byUser.delete(userKey(tagIndex, userHash));
+    for (const request of list) this.#waiting.delete(request);
+    return list;
+  }
+
+  /** Takes out all logins with this reason. */
+  takeReason(reason: DelayReason): (LoginRequest & { readonly createdMs: number })[] {
+    return this.#take((request) => request.reason === reason);
+  }
+
+  /** Takes out the logins of a worker that is gone. */
+  dropWorker(workerId: number): void {
+    this.#take((request) => request.workerId === workerId);
+  }
+
+  /** Takes out what has waited too long. */
+  takeExpired(
+    nowMs: number,
+  ): (LoginRequest & { readonly createdMs: number; reason: DelayReason })[] {
+    const expired: WaitingRequest[] = [];
+    for (const request of this.#waiting) {
+      if (nowMs - request.createdMs >= REQUEST_TIMEOUT_MS) expired.push(request);
+    }
+    for (const request of expired) this.#remove(request);
+    return expired;
+  }
+
+  #take(matches: (request: WaitingRequest) => boolean): WaitingRequest[] {
+    const taken = [...this.#waiting].filter(matches);
+    for (const request of taken) this.#remove(request);
+    return taken;
+  }
+
+  #remove(request: WaitingRequest): void {
+    this.#waiting.delete(request);
+    const key = userKey(request.tagIndex, request.userHash);
+    const rest = (this.#byUser.get(key) ?? []).filter((other) => other !== request);
+    if (rest.length === 0) this.#byUser.delete(key);
+    else this.#byUser.set(key, rest);
+  }
+}
+
+/** Dovecot's text for a login that waited in vain; for the log. */
+export function timeoutText(
+  request: LoginRequest & { readonly createdMs: number; readonly reason: DelayReason },
+  tag: string,
+  nowMs: number,
+  ringSyncedMs: number,
+  refreshedSecs: number,
+): string {
+  const queuedSecs = Math.floor((nowMs - request.createdMs) / 1000);
+  const syncedSecs = Math.floor((nowMs - ringSyncedMs) / 1000);
+  const refreshed =
+    refreshedSecs === 0
+      ? ''
+      : `, user refreshed ${Math.max(0, Math.floor(nowMs / 1000) - refreshedSecs)} secs ago`;
+  const tagText = tag === '' ? '' : `, tag=${tag}`;
+  return (
+    `Timeout because ${request.reason} - queued for ${queuedSecs} secs ` +
+    `(Ring synced for ${syncedSecs} secs${refreshed}, hash=${request.userHash}${tagText})`
+  );
+}

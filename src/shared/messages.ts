@@ -1,0 +1,82 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { DirectoryMemory } from './memory/directory-memory.ts';
+
+/** Everything a worker thread is started with. */
+export interface WorkerStart {
+  /** Unique for the life of the process. */
+  readonly workerId: number;
+  readonly settings: WorkerSettings;
+  readonly services: readonly ServiceAddress[];
+  readonly memory: DirectoryMemory;
+  readonly registry: SharedArrayBuffer;
+  readonly counters: SharedArrayBuffer;
+  /** Carries ToWorker and FromWorker. */
+  readonly controlPort: MessagePort;
+  /** Carries Publication; read by the worker when the epoch tells, never waited for. */
+  readonly publicationPort: MessagePort;
+}
+
+export const ProtocolName = { imap: 'imap', pop3: 'pop3' } as const;
+export type ProtocolName = (typeof ProtocolName)[keyof typeof ProtocolName];
+
+/** A listener. Port 0 is chosen by the first worker and used by all. */
+export interface ServiceAddress {
+  readonly protocol: ProtocolName;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** How to reach the backends, per protocol. */
+export interface BackendSettings {
+  readonly port: number;
+  /** The backend trusts us: ID fields or XCLIENT are sent. */
+  readonly isTrusting: boolean;
+  /** Log in by AUTHENTICATE/AUTH PLAIN instead of LOGIN or USER/PASS. */
+  readonly useSasl: boolean;
+}
+
+/** The part of the configuration that workers use. */
+export interface WorkerSettings {
+  readonly greeting: string;
+  readonly imapCapability: string;
+  readonly imapLiteralMinus: boolean;
+  readonly imapIdRetain: boolean;
+  readonly disablePlaintextAuth: boolean;
+  readonly trustedNetworks: readonly string[];
+  readonly usernameChars: string;
+  readonly usernameFormat: '%Lu' | '%u' | '';
+  readonly defaultRealm: string;
+  readonly usernameHash: string;
+  readonly userExpireSecs: number;
+  readonly authFailureDelayMs: number;
+  readonly proxyTimeoutMs: number;
+  readonly proxyMaxReconnects: number;
+  readonly tcpKeepaliveMs: number;
+  readonly maxPreloginPerAddress: number;
+  readonly maxSessions: number;
+  readonly backends: Readonly<Record<ProtocolName, BackendSettings>>;
+  readonly logLevel: string;
+  /** File descriptor number or path of the log. */
+  readonly logDestination: number | string;
+}
+
+export type ToWorker =
+  | { readonly kind: 'answer'; readonly requestId: number; readonly error: string | null }
+  | {
+      readonly kind: 'kick';
+      readonly killId: number;
+      readonly tagIndex: number;
+      readonly userHashes: readonly number[];
+    }
+  | { readonly kind: 'stop' };
+
+export type FromWorker =
+  | { readonly kind: 'started'; readonly threadId: number }
+  | { readonly kind: 'listening'; readonly services: readonly ServiceAddress[] }
+  | {
+      readonly kind: 'login';
+      readonly requestId: number;
+      readonly tagIndex: number;
+      readonly userHash: number;
+    }
+  | { readonly kind: 'kicked'; readonly killId: number };

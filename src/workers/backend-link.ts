@@ -1,0 +1,311 @@
+import type net from 'node:net';
+import type { DirectoryClient, HostWaiter } from './directory-client.ts';
+import { connectOwned, type SocketOwner } from './owned-socket.ts';
+import type {
+  BackendEngine,
+  BackendLogin,
+  BackendSink,
+  LoginAccepted,
+  LoginFailure,
+} from './protocols/engine.ts';
+import type { WorkerContext } from './worker-context.ts';
+
+/** Pause before another try at the same backend, and what must be left of the time for one. */
+export const RECONNECT_PAUSE_MS = 1000;
+const RECONNECT_MIN_LEFT_MS = 1100;
+
+/** Times of one login in milliseconds; 0 = not reached. */
+export interface LoginStages {
+  lookup: number;
+  connect: number;
+  greeting: number;
+  auth: number;
+}
+
+/** The session that a link logs in for. */
+export interface LinkOwner {
+  /** Untagged lines of the backend that the client must see. */
+  linkForward(bytes: string): void;
+  linkAccepted(accepted: LoginAccepted, rest: Buffer | null): void;
+  linkFailed(failure: LoginFailure, detail: string): void;
+  /** Relay input; see SocketOwner.onRead. */
+  linkRead(chunk: Buffer): boolean;
+  linkEnded(): void;
+  /** The user's sessions are being killed: end this one. */
+  linkKicked(): void;
+}
+
+const RETRIED: Readonly<Record<LoginFailure['kind'], boolean>> = {
+  connect: true,
+  protocol: true,
+  remote: true,
+  'auth-tempfail': true,
+  'remote-config': false,
+  internal: false,
+  auth: false,
+  'auth-reply': false,
+  unavailable: false,
+};
+
+/**
+ * One login towards the directory's choice of backend, with its retries, and then the backend side of
+ * the relay. Holds the session's place in the registry from the lookup until the last socket is closed.
+ */
+export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
+  readonly #context: WorkerContext;
+  readonly #directory: DirectoryClient;
+  #owner: LinkOwner | null;
+  #login: BackendLogin | null;
+  #engine: BackendEngine | null = null;
+  #socket: net.Socket | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  /** Sockets that were given up and are not closed yet. */
+  #closing = 0;
+  #slot = -1;
+  /** The answer of the directory is awaited; the slot must not be left before it has come. */
+  #isWaiting = false;
+  #hasConnected = false;
+  #attempts = 0;
+  #startedMs: number;
+  #stageMs: number;
+  ip = '';
+  readonly stages: LoginStages = { lookup: 0, connect: 0, greeting: 0, auth: 0 };
+
+  constructor(context: WorkerContext, login: BackendLogin, owner: LinkOwner) {
+    this.#context = context;
+    this.#directory = context.directory;
+    this.#login = login;
+    this.#owner = owner;
+    this.#startedMs = performance.now();
+    this.#stageMs = this.#startedMs;
+  }
+
+  /** Open until the login has failed or the relay has ended. */
+  get socket(): net.Socket | null {
+    return this.#socket;
+  }
+
+  get attempts(): number {
+    return this.#attempts;
+  }
+
+  start(tagIndex: number, userHash: number): void {
+    this.#isWaiting = true;
+    if (!this.#directory.enter(tagIndex, userHash, this, nowSecs())) {
+      this.#isWaiting = false;
+      this.#fail({ kind: 'internal' }, 'limits.max_sessions_per_worker reached');
+    }
+  }
+
+  // Directory
+
+  hostAssigned(slot: number, hostId: number): void {
+    this.#slot = slot;
+    this.#isWaiting = false;
+    if (this.#owner === null) {
+      this.#leave();
+      return;
+    }
+    this.stages.lookup = this.#endStage();
+    this.#startedMs = this.#stageMs;
+    this.ip = this.#context.hostAddress(hostId);
+    const leftMs = this.#timeLeftMs();
+    this.#timer = setTimeout(() => this.#timedOut(), Math.max(1, leftMs));
+    this.#attempt();
+  }
+
+  hostFailed(slot: number, reason: string): void {
+    this.#slot = slot;
+    this.#isWaiting = false;
+    this.#leave();
+    this.#fail({ kind: 'unavailable' }, reason);
+  }
+
+  kick(): void {
+    const owner = this.#owner;
+    this.abandon();
+    owner?.linkKicked();
+  }
+
+  // Connecting
+
+  #attempt(): void {
+    const login = this.#login!;
+    const { port } = this.#context.backend;
+    const key = `${this.ip}:${port}`;
+    if (!this.#context.health.mayConnect(key, performance.now())) {
+      this.#fail({ kind: 'connect' }, `${key} is down: not tried`, false);
+      return;
+    }
+    this.#attempts++;
+    this.#hasConnected = false;
+    this.#stageMs = performance.now();
+    this.#engine = this.#context.protocol.createBackend(login, this);
+    this.#socket = connectOwned(this.ip, port, this.#context.settings.tcpKeepaliveMs, this);
+  }
+
+  onConnect(): void {
+    this.#settle(true);
+    this.stages.connect = this.#endStage();
+  }
+
+  #settle(hasConnected: boolean): void {
+    if (this.#hasConnected) return;
+    this.#hasConnected = true;
+    const key = `${this.ip}:${this.#context.backend.port}`;
+    this.#context.health.settled(key, hasConnected, performance.now());
+  }
+
+  #timedOut(): void {
+    this.#timer = null;
+    const state = this.#hasConnected ? (this.#engine?.state ?? 'reconnecting') : 'connecting';
+    this.#fail({ kind: 'connect' }, `timed out (state: ${state})`, false);
+  }
+
+  #fail(failure: LoginFailure, detail: string, mayRetry = RETRIED[failure.kind]): void {
+    this.#engine = null;
+    this.#closeSocket();
+    const { settings } = this.#context;
+    if (
+      mayRetry &&
+      this.#attempts <= settings.proxyMaxReconnects &&
+      this.#timeLeftMs() > RECONNECT_MIN_LEFT_MS
+    ) {
+      clearTimeout(this.#timer ?? undefined);
+      this.#timer = setTimeout(() => this.#retry(), RECONNECT_PAUSE_MS);
+      this.#context.log.debug({ ...this.#logFields(), detail }, 'backend failed, trying again');
+      return;
+    }
+    const owner = this.#owner;
+    this.abandon();
+    // Later, as the owner may be inside the call that started this link.
+    if (owner !== null) setImmediate(() => owner.linkFailed(failure, detail));
+  }
+
+  #logFields(): { user: string; session: string; backend: string } {
+    const user = this.#login?.user ?? '';
+    return { user, session: this.#login?.facts.sessionId ?? '', backend: this.ip };
+  }
+
+  #retry(): void {
+    this.#timer = setTimeout(() => this.#timedOut(), Math.max(1, this.#timeLeftMs()));
+    this.#attempt();
+  }
+
+  #timeLeftMs(): number {
+    return this.#startedMs + this.#context.settings.proxyTimeoutMs - performance.now();
+  }
+
+  #endStage(): number {
+    const now = performance.now();
+    const elapsed = now - this.#stageMs;
+    this.#stageMs = now;
+    return Math.round(elapsed * 1000) / 1000;
+  }
+
+  // Backend engine
+
+  send(bytes: string): void {
+    this.#socket?.write(bytes, 'latin1');
+  }
+
+  greeted(): void {
+    this.stages.greeting = this.#endStage();
+  }
+
+  forward(bytes: string): void {
+    this.#owner?.linkForward(bytes);
+  }
+
+  accepted(accepted: LoginAccepted, rest: Buffer | null): void {
+    this.stages.auth = this.#endStage();
+    clearTimeout(this.#timer ?? undefined);
+    this.#timer = null;
+    this.#engine = null;
+    // Forgets the password.
+    this.#login = null;
+    this.#owner?.linkAccepted(accepted, rest);
+  }
+
+  failed(failure: LoginFailure, detail: string): void {
+    this.#fail(failure, detail);
+  }
+
+  // Socket
+
+  onData(): void {
+    // Backend sockets deliver by onRead().
+  }
+
+  onRead(socket: net.Socket, chunk: Buffer): boolean {
+    if (socket !== this.#socket) return false;
+    if (this.#engine === null) return this.#owner?.linkRead(chunk) ?? false;
+    // No engine refers to a chunk afterwards: it lies in the shared read buffer.
+    this.#engine.receive(chunk);
+    return true;
+  }
+
+  onEnd(socket: net.Socket): void {
+    if (socket !== this.#socket) return;
+    if (this.#login !== null) {
+      const state = this.#engine?.state ?? '';
+      this.#fail({ kind: 'connect' }, `connection closed by the backend (state: ${state})`);
+      return;
+    }
+    this.#owner?.linkEnded();
+  }
+
+  onError(socket: net.Socket, error: NodeJS.ErrnoException): void {
+    if (socket !== this.#socket) return;
+    if (this.#login !== null) {
+      this.#settle(false);
+      this.#fail({ kind: 'connect' }, error.message);
+    }
+  }
+
+  onClose(socket: net.Socket): void {
+    if (socket === this.#socket) {
+      this.#socket = null;
+      if (this.#login === null) {
+        this.#owner?.linkEnded();
+        this.#owner = null;
+      }
+    } else {
+      this.#closing--;
+    }
+    if (this.#owner === null) this.#leave();
+  }
+
+  #closeSocket(): void {
+    const socket = this.#socket;
+    if (socket === null) return;
+    // A connection that never came about (kick, timeout) is a failure of the backend too.
+    this.#settle(false);
+    this.#socket = null;
+    this.#closing++;
+    socket.destroy();
+  }
+
+  /** Ends the link: closes what is open, calls the owner no more. */
+  abandon(): void {
+    clearTimeout(this.#timer ?? undefined);
+    this.#timer = null;
+    this.#owner = null;
+    this.#login = null;
+    this.#engine = null;
+    this.#closeSocket();
+    this.#leave();
+  }
+
+  /** Leaves the registry, once nothing of this link can reach a backend any more. */
+  #leave(): void {
+    if (this.#slot < 0 || this.#isWaiting || this.#socket !== null || this.#closing > 0) return;
+    const slot = this.#slot;
+    this.#slot = -1;
+    this.#directory.leave(slot, nowSecs());
+  }
+}
+
+function nowSecs(): number {
+  return Math.floor(Date.now() / 1000);
+}

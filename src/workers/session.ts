@@ -1,0 +1,442 @@
+import type net from 'node:net';
+import { Counter } from '../shared/memory/counters.ts';
+import { createSessionId } from '../shared/session-id.ts';
+import { normaliseUser } from '../shared/user-name.ts';
+import { BackendLink, type LinkOwner } from './backend-link.ts';
+import { ownAccepted, type SocketOwner } from './owned-socket.ts';
+import { plainAddress } from './plain-address.ts';
+import type {
+  ClientEngine,
+  ClientSink,
+  ConnectionFacts,
+  Credentials,
+  ForwardedIdentity,
+  LoginAccepted,
+  LoginFailure,
+} from './protocols/engine.ts';
+import { relayWrite } from './relay-write.ts';
+import type { WorkerContext } from './worker-context.ts';
+
+/** A connection that is not logged in lives this long, whatever it does. */
+export const PRELOGIN_TIMEOUT_MS = 180_000;
+/** Replies that a client does not read before login: then it is dropped. */
+const MAX_UNREAD_REPLY_BYTES = 64 * 1024;
+/** After our last word we still read (and drop) for so long, lest a reset destroys that word. */
+const LINGER_MS = 2000;
+/** When one side has closed its half, the other may go on for so long without moving a byte. */
+const HALF_CLOSED_IDLE_MS = 60_000;
+/** Hops of a client that is no proxy (Dovecot 2.3). */
+const INITIAL_TTL = 5;
+
+const Phase = {
+  prelogin: 'prelogin',
+  relaying: 'relaying',
+  /** Our last word is on its way; input is dropped. */
+  closing: 'closing',
+  closed: 'closed',
+} as const;
+type Phase = (typeof Phase)[keyof typeof Phase];
+
+/** Tag of users without director_tag. */
+const DEFAULT_TAG_INDEX = 0;
+
+/** One client connection, from accept to close. */
+export class Session implements SocketOwner, ClientSink, LinkOwner {
+  readonly #context: WorkerContext;
+  readonly #client: net.Socket;
+  #facts: ConnectionFacts | null;
+  #engine: ClientEngine | null = null;
+  #link: BackendLink | null = null;
+  #credentials: Credentials | null = null;
+  #user = '';
+  #phase: Phase = Phase.prelogin;
+  #timer: NodeJS.Timeout | null = null;
+  #forward: [string, string][] | null = null;
+  /** Counted as not logged in under this address; '' = not counted. */
+  #preloginIp = '';
+  #isLingerMoved = false;
+  #clientEnded = false;
+  #backendEnded = false;
+  /** Replies of the engine call that is running, written in one go. */
+  #output = '';
+  #closeReason = '';
+  readonly #sessionId: string;
+
+  constructor(context: WorkerContext, client: net.Socket) {
+    this.#context = context;
+    this.#client = client;
+    const facts = connectionFacts(context, client);
+    this.#facts = facts;
+    this.#sessionId = facts.sessionId;
+    context.counters.add(Counter.accepted);
+    context.sessions.add(this);
+    ownAccepted(client, this);
+    if (!context.prelogin.enter(facts.remoteIp)) {
+      this.#refuseConnection();
+      return;
+    }
+    this.#preloginIp = facts.remoteIp;
+    this.#timer = setTimeout(preloginTimeout, PRELOGIN_TIMEOUT_MS, this);
+    this.#engine = context.protocol.createClient(facts, context.engineOptions, this);
+    this.#engine.start();
+    this.#flush();
+  }
+
+  #refuseConnection(): void {
+    const { counters, log, protocol, engineOptions } = this.#context;
+    const facts = this.#facts!;
+    counters.add(Counter.limited);
+    log.warn(this.#logFields(facts), 'limits.max_prelogin_per_address reached');
+    this.#client.write(
+      protocol.createClient(facts, engineOptions, this).goodbye('limit'),
+      'latin1',
+    );
+    this.#linger();
+  }
+
+  // Client socket
+
+  onConnect(): void {
+    // Accepted sockets are connected.
+  }
+
+  onRead(): boolean {
+    // Accepted sockets deliver by onData().
+    return false;
+  }
+
+  onData(_socket: net.Socket, chunk: Buffer): void {
+    if (this.#phase === Phase.relaying) {
+      this.#isLingerMoved = true;
+      const backend = this.#link?.socket ?? null;
+      if (backend === null) return;
+      if (!relayWrite(backend, chunk, () => this.#client.resume())) this.#client.pause();
+    } else if (this.#engine !== null) {
+      this.#engine.receive(chunk);
+      this.#flush();
+    }
+  }
+
+  onEnd(): void {
+    if (this.#phase !== Phase.relaying) {
+      // A client that has closed its half before it logged in gets no further than this.
+      this.#end(this.#closeReason === '' ? 'disconnected by client' : this.#closeReason);
+      return;
+    }
+    this.#clientEnded = true;
+    this.#link?.socket?.end();
+    this.#halfClosed();
+  }
+
+  onError(): void {
+    // 'close' follows.
+  }
+
+  onClose(): void {
+    this.#end(this.#closeReason === '' ? 'disconnected by client' : this.#closeReason);
+  }
+
+  // Client engine
+
+  reply(bytes: string): void {
+    this.#output += bytes;
+  }
+
+  login(credentials: Credentials): void {
+    this.#client.pause();
+    this.#credentials = credentials;
+    const context = this.#context;
+    const user = normaliseUser(credentials.user, context.userNameRules);
+    if (user === null) {
+      this.refuseLater();
+      return;
+    }
+    this.#user = user;
+    const facts = this.#facts!;
+    const link = new BackendLink(
+      context,
+      {
+        user,
+        password: credentials.password,
+        sendIdentity: context.backend.isTrusting,
+        facts,
+        forward: this.#forward ?? [],
+        askedCapability: this.#engine!.askedCapability,
+        retainedId: this.#engine!.retainedId,
+        useSasl: context.backend.useSasl,
+      },
+      this,
+    );
+    this.#link = link;
+    this.#credentials = { ...credentials, password: '' };
+    link.start(DEFAULT_TAG_INDEX, context.hashUser(user));
+  }
+
+  refuseLater(): void {
+    this.#client.pause();
+    const facts = this.#facts!;
+    this.#context.counters.add(Counter.loginsRefused);
+    const fields = { ...this.#logFields(facts), user: this.#credentials?.user ?? '' };
+    this.#context.log.info(fields, 'login refused: not a possible user name or password');
+    this.#credentials = null;
+    setTimeout(answerRefusal, this.#context.settings.authFailureDelayMs, this);
+  }
+
+  /** auth_failure_delay is over. */
+  answerRefusal(): void {
+    if (this.#phase !== Phase.prelogin) return;
+    this.#failLogin({ kind: 'auth' });
+  }
+
+  identify(identity: ForwardedIdentity): void {
+    const facts = this.#facts!;
+    this.#forward = identity.forward;
+    this.#facts = {
+      ...facts,
+      sessionId: identity.sessionId ?? facts.sessionId,
+      remoteIp: identity.remoteIp ?? facts.remoteIp,
+      remotePort: identity.remotePort ?? facts.remotePort,
+      localIp: identity.localIp ?? facts.localIp,
+      localPort: identity.localPort ?? facts.localPort,
+      ttl: identity.ttl ?? facts.ttl,
+    };
+  }
+
+  close(reason: string): void {
+    this.#closeReason = reason;
+  }
+
+  /** Writes what the engine said, and closes if it said so. */
+  #flush(): void {
+    if (this.#output !== '') {
+      const output = this.#output;
+      this.#output = '';
+      this.#client.write(output, 'latin1');
+      if (this.#client.writableLength > MAX_UNREAD_REPLY_BYTES) {
+        this.#end('client does not read');
+        return;
+      }
+    }
+    if (this.#closeReason !== '' && this.#phase === Phase.prelogin) {
+      if (this.#closeReason !== LOGOUT_REASON) {
+        this.#context.counters.add(Counter.badInput);
+        this.#context.log.info(this.#logFields(this.#facts!), this.#closeReason);
+      }
+      this.#linger();
+    }
+  }
+
+  // Link
+
+  linkForward(bytes: string): void {
+    this.#client.write(bytes, 'latin1');
+  }
+
+  linkAccepted(accepted: LoginAccepted, rest: Buffer | null): void {
+    const { reply, pipelined } = this.#engine!.takeOver(accepted);
+    const context = this.#context;
+    this.#engine = null;
+    this.#phase = Phase.relaying;
+    clearTimeout(this.#timer ?? undefined);
+    this.#timer = null;
+    this.#client.write(rest === null ? reply : reply + rest.toString('latin1'), 'latin1');
+    if (pipelined !== null && pipelined.length > 0) this.#link!.socket!.write(pipelined);
+    this.#client.resume();
+    const facts = this.#facts!;
+    this.#facts = null;
+    this.#forward = null;
+    this.#leavePrelogin();
+    context.counters.add(Counter.loginsOk);
+    this.#logLogin(facts);
+    this.#credentials = null;
+  }
+
+  linkFailed(failure: LoginFailure, detail: string): void {
+    const { log, counters } = this.#context;
+    const link = this.#link;
+    // The client may have gone meanwhile.
+    if (link === null) return;
+    const fields = {
+      ...this.#logFields(this.#facts!),
+      user: this.#user,
+      mechanism: this.#credentials?.mechanism,
+      backend: link.ip,
+      attempts: link.attempts,
+      detail,
+    };
+    const isRefusal = failure.kind === 'auth' || failure.kind === 'auth-reply';
+    counters.add(isRefusal ? Counter.loginsRefused : Counter.loginsFailed);
+    if (isRefusal) log.info(fields, 'login refused by backend');
+    else log.error(fields, 'login failed');
+    this.#link = null;
+    this.#failLogin(failure);
+  }
+
+  /** Answers a login that did not come off and goes on reading the client. */
+  #failLogin(failure: LoginFailure): void {
+    this.#credentials = null;
+    this.#user = '';
+    const engine = this.#engine;
+    if (engine === null) return;
+    engine.loginFailed(failure);
+    this.#flush();
+    if (!engine.isPending && this.#phase === Phase.prelogin) this.#client.resume();
+  }
+
+  linkRead(chunk: Buffer): boolean {
+    this.#isLingerMoved = true;
+    return relayWrite(this.#client, chunk, () => this.#link?.socket?.resume());
+  }
+
+  /** The backend has closed: the client gets what is queued for it, and the end of the stream. */
+  linkEnded(): void {
+    if (this.#backendEnded || this.#phase !== Phase.relaying) return;
+    this.#backendEnded = true;
+    this.#closeReason = 'disconnected by backend';
+    this.#client.end();
+    if (this.#clientEnded) this.#link?.socket?.destroy();
+    this.#halfClosed();
+  }
+
+  linkKicked(): void {
+    this.#context.counters.add(Counter.kicked);
+    this.#context.log.info(
+      { session: this.#sessionId, user: this.#user, protocol: this.#context.protocol.name },
+      'kicked',
+    );
+    this.#end('kicked');
+  }
+
+  /** One half is closed: the session ends when both are, or when nothing moves any more. */
+  #halfClosed(): void {
+    if (this.#clientEnded && this.#backendEnded) {
+      this.#client.destroySoon();
+      this.#link?.socket?.destroySoon();
+      return;
+    }
+    this.#isLingerMoved = false;
+    this.#timer ??= setInterval(halfClosedCheck, HALF_CLOSED_IDLE_MS, this);
+  }
+
+  halfClosedCheck(): void {
+    if (this.#isLingerMoved) this.#isLingerMoved = false;
+    else this.#end('half closed and idle');
+  }
+
+  // Ending
+
+  preloginTimeout(): void {
+    if (this.#engine === null) return;
+    this.#context.counters.add(Counter.timedOut);
+    this.#sayGoodbye('inactivity');
+  }
+
+  /** The process stops. */
+  stop(): void {
+    if (this.#engine === null) this.#end('shutting down');
+    else this.#sayGoodbye('shutdown');
+  }
+
+  #sayGoodbye(reason: 'inactivity' | 'shutdown'): void {
+    this.#client.write(this.#engine!.goodbye(reason), 'latin1');
+    this.#closeReason = reason;
+    this.#linger();
+  }
+
+  /** Ends our half and drops what the client still sends, for a while. */
+  #linger(): void {
+    this.#phase = Phase.closing;
+    this.#engine = null;
+    this.#link?.abandon();
+    this.#link = null;
+    clearTimeout(this.#timer ?? undefined);
+    this.#timer = setTimeout(lingerTimeout, LINGER_MS, this);
+    this.#client.end();
+    this.#client.resume();
+  }
+
+  lingerTimeout(): void {
+    this.#end(this.#closeReason);
+  }
+
+  #end(reason: string): void {
+    if (this.#phase === Phase.closed) return;
+    const wasRelaying = this.#phase === Phase.relaying;
+    this.#phase = Phase.closed;
+    const context = this.#context;
+    const fields = { session: this.#sessionId };
+    if (wasRelaying) context.log.debug({ ...fields, user: this.#user }, `session ended: ${reason}`);
+    else if (this.#link !== null) context.log.info(fields, `aborted login: ${reason}`);
+    this.#leavePrelogin();
+    clearTimeout(this.#timer ?? undefined);
+    this.#timer = null;
+    this.#engine = null;
+    this.#credentials = null;
+    this.#client.destroy();
+    this.#link?.abandon();
+    this.#link = null;
+    context.sessions.delete(this);
+  }
+
+  #leavePrelogin(): void {
+    if (this.#preloginIp !== '') this.#context.prelogin.leave(this.#preloginIp);
+    this.#preloginIp = '';
+  }
+
+  #logFields(facts: ConnectionFacts): {
+    session: string;
+    protocol: string;
+    client: string;
+  } {
+    const client = `${facts.remoteIp}:${facts.remotePort}`;
+    return { session: facts.sessionId, protocol: this.#context.protocol.name, client };
+  }
+
+  #logLogin(facts: ConnectionFacts): void {
+    const link = this.#link!;
+    this.#context.log.info(
+      {
+        ...this.#logFields(facts),
+        user: this.#user,
+        mechanism: this.#credentials?.mechanism,
+        backend: link.ip,
+        attempts: link.attempts,
+        ms: link.stages,
+      },
+      'login',
+    );
+  }
+}
+
+const LOGOUT_REASON = 'logged out before login';
+
+function preloginTimeout(session: Session): void {
+  session.preloginTimeout();
+}
+function lingerTimeout(session: Session): void {
+  session.lingerTimeout();
+}
+function halfClosedCheck(session: Session): void {
+  session.halfClosedCheck();
+}
+function answerRefusal(session: Session): void {
+  session.answerRefusal();
+}
+
+function connectionFacts(context: WorkerContext, client: net.Socket): ConnectionFacts {
+  const remoteIp = plainAddress(client.remoteAddress ?? '0.0.0.0');
+  const localIp = plainAddress(client.localAddress ?? '0.0.0.0');
+  const remotePort = client.remotePort ?? 0;
+  const isTrusted = context.isTrusted(remoteIp);
+  const nowMicros = Math.floor((performance.timeOrigin + performance.now()) * 1000);
+  return {
+    sessionId: createSessionId(nowMicros, remotePort, remoteIp),
+    remoteIp,
+    remotePort,
+    localIp,
+    localPort: client.localPort ?? 0,
+    isTrusted,
+    allowsPlaintext: !context.settings.disablePlaintextAuth || isTrusted || remoteIp === localIp,
+    ttl: INITIAL_TTL,
+  };
+}

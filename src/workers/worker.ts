@@ -1,0 +1,196 @@
+import net from 'node:net';
+import { receiveMessageOnPort, threadId } from 'node:worker_threads';
+import { pino } from 'pino';
+import { compileNetworks } from '../shared/ip-address.ts';
+import { Counters } from '../shared/memory/counters.ts';
+import { DirectoryReader, type Publication } from '../shared/memory/directory-memory.ts';
+import { SessionRegistryWriter } from '../shared/memory/session-registry.ts';
+import type {
+  FromWorker,
+  ProtocolName,
+  ServiceAddress,
+  ToWorker,
+  WorkerStart,
+} from '../shared/messages.ts';
+import { compileUserHash } from '../shared/user-hash.ts';
+import { BackendHealth } from './backend-health.ts';
+import { DirectoryClient } from './directory-client.ts';
+
+import { PreloginLimit } from './prelogin-limit.ts';
+import type { Protocol } from './protocols/engine.ts';
+import { imapProtocol } from './protocols/imap/protocol.ts';
+import { pop3Protocol } from './protocols/pop3/protocol.ts';
+import { Session } from './session.ts';
+import type { WorkerContext } from './worker-context.ts';
+
+/** Connections that the kernel holds for a worker that is busy. */
+const LISTEN_BACKLOG = 4096;
+/** Publications are taken over at least this often, so that an idle worker keeps no old buffers. */
+const REFRESH_MS = 1000;
+/** At a stop, what goodbyes may take. */
+const STOP_GRACE_MS = 1000;
+
+/** A write of at most this size to a pipe is whole: lines of several threads do not mix. */
+const LOG_WRITE_BYTES = 4096;
+const LOG_FLUSH_MS = 100;
+/** Log lines that wait for a slow reader; more are dropped. */
+const LOG_MAX_BYTES = 8 * 1024 * 1024;
+
+const PROTOCOLS: Readonly<Record<ProtocolName, Protocol>> = {
+  imap: imapProtocol,
+  pop3: pop3Protocol,
+};
+
+/** The task of one worker thread: serves connections until main says stop. */
+export default async function runWorker(start: WorkerStart): Promise<void> {
+  await new Worker(start).run();
+}
+
+class Worker {
+  readonly #start: WorkerStart;
+  readonly #reader: DirectoryReader;
+  readonly #directory: DirectoryClient;
+  readonly #sessions = new Set<Session>();
+  readonly #servers: net.Server[] = [];
+  readonly #destination: ReturnType<typeof pino.destination>;
+  readonly #contexts: Readonly<Record<ProtocolName, WorkerContext>>;
+
+  constructor(start: WorkerStart) {
+    this.#start = start;
+    const { settings } = start;
+    this.#reader = new DirectoryReader(
+      start.memory,
+      () => receiveMessageOnPort(start.publicationPort)?.message as Publication | undefined,
+    );
+    this.#directory = new DirectoryClient(
+      this.#reader,
+      new SessionRegistryWriter(start.registry),
+      settings.userExpireSecs,
+      (message) => this.#post(message),
+    );
+    this.#destination = pino.destination({
+      dest: settings.logDestination,
+      sync: false,
+      minLength: LOG_WRITE_BYTES / 2,
+      maxWrite: LOG_WRITE_BYTES,
+      maxLength: LOG_MAX_BYTES,
+    });
+    this.#contexts = this.#createContexts();
+  }
+
+  #createContexts(): Record<ProtocolName, WorkerContext> {
+    const { settings, counters, workerId } = this.#start;
+    const shared = {
+      settings,
+      engineOptions: {
+        greeting: settings.greeting,
+        imapCapability: settings.imapCapability,
+        imapLiteralMinus: settings.imapLiteralMinus,
+        imapIdRetain: settings.imapIdRetain,
+      },
+      userNameRules: {
+        chars: settings.usernameChars,
+        format: settings.usernameFormat,
+        defaultRealm: settings.defaultRealm,
+      },
+      isTrusted: compileNetworks(settings.trustedNetworks),
+      directory: this.#directory,
+      health: new BackendHealth(),
+      prelogin: new PreloginLimit(settings.maxPreloginPerAddress),
+      counters: new Counters(counters),
+      log: pino({ level: settings.logLevel, base: { worker: workerId } }, this.#destination),
+      sessions: this.#sessions,
+      hashUser: compileUserHash(settings.usernameHash),
+      hostAddress: (hostId: number) => this.#reader.hosts.ip(hostId),
+    };
+    return {
+      imap: { ...shared, protocol: PROTOCOLS.imap, backend: settings.backends.imap },
+      pop3: { ...shared, protocol: PROTOCOLS.pop3, backend: settings.backends.pop3 },
+    };
+  }
+
+  async run(): Promise<void> {
+    this.#post({ kind: 'started', threadId });
+    const flush = setInterval(() => this.#destination.flush(), LOG_FLUSH_MS);
+    const refresh = setInterval(() => this.#reader.refresh(), REFRESH_MS);
+    const stopped = new Promise<void>((resolve) => {
+      this.#start.controlPort.on('message', (message: ToWorker) => {
+        if (message.kind === 'stop') resolve();
+        else this.#receive(message);
+      });
+    });
+    const services: ServiceAddress[] = [];
+    for (const service of this.#start.services) services.push(await this.#listen(service));
+    this.#post({ kind: 'listening', services });
+    await stopped;
+    await this.#stop();
+    clearInterval(refresh);
+    clearInterval(flush);
+    await new Promise<void>((resolve) => {
+      this.#destination.flush(() => resolve());
+    });
+    this.#start.controlPort.close();
+    this.#start.publicationPort.close();
+  }
+
+  #receive(message: Exclude<ToWorker, { kind: 'stop' }>): void {
+    switch (message.kind) {
+      case 'answer':
+        this.#directory.answer(message.requestId, message.error, Math.floor(Date.now() / 1000));
+        break;
+      case 'kick':
+        this.#directory.kick(message.killId, message.tagIndex, message.userHashes);
+        break;
+    }
+  }
+
+  #post(message: FromWorker): void {
+    this.#start.controlPort.postMessage(message);
+  }
+
+  async #listen(service: ServiceAddress): Promise<ServiceAddress> {
+    const context = this.#contexts[service.protocol];
+    const keepAliveMs = context.settings.tcpKeepaliveMs;
+    const server = net.createServer(
+      {
+        allowHalfOpen: true,
+        noDelay: true,
+        keepAlive: keepAliveMs > 0,
+        keepAliveInitialDelay: keepAliveMs,
+      },
+      (socket) => {
+        new Session(context, socket);
+      },
+    );
+    this.#servers.push(server);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(
+        { host: service.host, port: service.port, reusePort: true, backlog: LISTEN_BACKLOG },
+        () => {
+          server.off('error', reject);
+          // A failing accept (no descriptors left) concerns one connection, not the worker.
+          server.on('error', (error) =>
+            context.log.error({ error: error.message }, 'accept failed'),
+          );
+          resolve();
+        },
+      );
+    });
+    return { ...service, port: (server.address() as net.AddressInfo).port };
+  }
+
+  async #stop(): Promise<void> {
+    for (const server of this.#servers) server.close();
+    for (const session of this.#sessions) session.stop();
+    if (this.#sessions.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const deadline = performance.now() + STOP_GRACE_MS;
+      const check = setInterval(() => {
+        if (this.#sessions.size > 0 && performance.now() < deadline) return;
+        clearInterval(check);
+        resolve();
+      }, 10);
+    });
+  }
+}

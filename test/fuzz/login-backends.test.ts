@@ -1,0 +1,150 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Protocol } from '../../src/workers/protocols/engine.ts';
+import { imapProtocol } from '../../src/workers/protocols/imap/protocol.ts';
+import { pop3Protocol } from '../../src/workers/protocols/pop3/protocol.ts';
+import { cut, everyByte, TestBackend } from '../workers/protocols/engine-harness.ts';
+import { assertAlways } from './fuzz-property.ts';
+
+const FILE = 'test/fuzz/login-backends.test.ts';
+const PASSWORDS = ['Zq9secret', 'Zq9 "se\\cret"', 'Zq9\xe9cret'];
+
+const imapPieces = [
+  '* OK [CAPABILITY IMAP4rev1 SASL-IR ID LITERAL+ AUTH=PLAIN] hi\r\n',
+  '* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi\r\n',
+  '* OK [CAPABILITY LOGINDISABLED] hi\r\n',
+  '* OK hi\r\n',
+  '* PREAUTH hi\r\n',
+  '* BYE hi\r\n',
+  '* CAPABILITY IMAP4rev1 XFOO\r\nC OK done\r\n',
+  'C NO never\r\n',
+  'I OK ID completed.\r\n',
+  '* ID NIL\r\n',
+  '+ OK\r\n',
+  '+\r\n',
+  '* OK [ALERT] maintenance\r\n',
+  '* 1 EXISTS\r\n',
+  'L OK Logged in\r\n* 1 EXISTS\r\n',
+  'L OK [CAPABILITY X] in\r\n',
+  'L NO [AUTHENTICATIONFAILED] no\r\n',
+  'L NO [UNAVAILABLE] no\r\n',
+  'L BAD LOGIN alice Zq9secret\r\n',
+  'Zq9secret L NO\r\n',
+];
+
+const pop3Pieces = [
+  '+OK hi\r\n',
+  '+OK [XCLIENT] hi\r\n',
+  '-ERR busy\r\n',
+  '+OK\r\n',
+  '+ \r\n',
+  '-ERR [SYS/TEMP] later\r\n',
+  '-ERR [IN-USE] locked\r\n',
+  '-ERR PASS Zq9secret is wrong\r\n',
+  '-ERR [AUTH] no\r\n',
+];
+
+const commonPieces = [
+  '\r\n',
+  '\n',
+  '\r',
+  '\0',
+  ' ',
+  'L ',
+  '* ',
+  '+',
+  'x'.repeat(8190),
+  'x'.repeat(9000),
+];
+
+function inputs(pieces: readonly string[]): fc.Arbitrary<string> {
+  const noise = fc
+    .uint8Array({ maxLength: 12 })
+    .map((bytes) => Buffer.from(bytes).toString('latin1'));
+  const piece = fc.oneof(
+    { weight: 12, arbitrary: fc.constantFrom(...pieces) },
+    { weight: 2, arbitrary: fc.constantFrom(...commonPieces) },
+    { weight: 1, arbitrary: noise },
+  );
+  return fc
+    .tuple(fc.constantFrom(...pieces), fc.array(piece, { maxLength: 80 }))
+    .map(([first, parts]) => first + parts.join(''));
+}
+
+interface Settings {
+  readonly useSasl: boolean;
+  readonly sendIdentity: boolean;
+  readonly password: string;
+}
+
+/** What came of it; bytes behind the acceptance are counted together, as the relay would. */
+function converse(protocol: Protocol, chunks: Buffer[], settings: Settings): unknown {
+  const backend = new TestBackend(protocol, settings);
+  let relayed = '';
+  for (const chunk of chunks) {
+    if (backend.acceptance === null) {
+      backend.engine.receive(chunk);
+      relayed = backend.acceptance?.['rest'] ?? '';
+    } else {
+      relayed += chunk.toString('latin1');
+    }
+    if (!backend.isGreeted) expect(backend.sent).toEqual([]);
+  }
+  expect(backend.endings).toBeLessThanOrEqual(1);
+  expect(backend.detail).not.toContain(settings.password);
+  expect(backend.forwarded).toMatch(/^(?:\* (?:OK|NO|BAD)[^\r\n\0]*\r\n)*$/i);
+  if (backend.failure !== null && 'line' in backend.failure) {
+    expect(backend.failure.line).not.toMatch(/[\r\n\0]/);
+  }
+  const accepted = backend.acceptance?.['accepted'];
+  expect(`${accepted?.text}${accepted?.capability}`).not.toMatch(/[\r\n\0]/);
+  return {
+    sent: backend.sent.join(''),
+    forwarded: backend.forwarded,
+    accepted,
+    relayed,
+    failure: backend.failure,
+    detail: backend.detail,
+  };
+}
+
+describe.each([
+  { protocol: imapProtocol, pieces: imapPieces },
+  { protocol: pop3Protocol, pieces: pop3Pieces },
+])('$protocol.name backend engine', ({ protocol, pieces }) => {
+  const settings = fc.record({
+    useSasl: fc.boolean(),
+    sendIdentity: fc.boolean(),
+    password: fc.constantFrom(...PASSWORDS),
+  });
+
+  test('comes to the same end however the input is cut', () => {
+    assertAlways(
+      FILE,
+      fc.property(
+        inputs(pieces),
+        fc.array(fc.nat(30_000), { maxLength: 10 }),
+        settings,
+        (text, places, login) => {
+          const whole = converse(protocol, [Buffer.from(text, 'latin1')], login);
+          expect(converse(protocol, everyByte(text), login)).toEqual(whole);
+          expect(converse(protocol, cut(text, places), login)).toEqual(whole);
+        },
+      ),
+      200,
+    );
+  });
+
+  test('random bytes never log anyone in', () => {
+    assertAlways(
+      FILE,
+      fc.property(fc.array(fc.uint8Array({ maxLength: 3000 }), { maxLength: 6 }), (chunks) => {
+        const backend = new TestBackend(protocol);
+        for (const chunk of chunks) backend.engine.receive(Buffer.from(chunk));
+        expect(backend.acceptance).toBeNull();
+        expect(backend.sent.join('')).not.toContain('pass');
+      }),
+      100,
+    );
+  });
+});
