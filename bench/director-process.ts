@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BackendReady } from './wire-contract.ts';
@@ -25,17 +24,13 @@ export interface DirectorSetup {
 }
 
 /** The configuration of the director under test: defaults wherever a bench does not need others. */
-export function directorYaml(
-  setup: DirectorSetup,
-  baseDir: string,
-  ports: { imap: number; pop3: number },
-): string {
+export function directorYaml(setup: DirectorSetup, baseDir: string): string {
   return [
     `base_dir: ${baseDir}`,
     `workers: ${setup.workers}`,
     'services:',
-    `  - { protocol: imap, listen: "127.0.0.1:${ports.imap}" }`,
-    `  - { protocol: pop3, listen: "127.0.0.1:${ports.pop3}" }`,
+    '  - { protocol: imap, listen: "127.0.0.1:0" }',
+    '  - { protocol: pop3, listen: "127.0.0.1:0" }',
     'disable_plaintext_auth: false',
     'director:',
     '  mail_servers:',
@@ -47,33 +42,31 @@ export function directorYaml(
   ].join('\n');
 }
 
-/** Starts the director and waits until it accepts connections. */
+/** Starts the director and waits until it says that all its workers listen. */
 export async function startDirectorProcess(setup: DirectorSetup): Promise<DirectorProcess> {
   const dir = mkdtempSync(join(tmpdir(), 'postilion-bench-'));
-  const ports = { imap: await freePort(), pop3: await freePort() };
   const config = join(dir, 'postilion.yaml');
-  writeFileSync(config, directorYaml(setup, dir, ports));
+  const logPath = join(dir, 'log');
+  writeFileSync(config, directorYaml(setup, dir));
   const bin = new URL('../src/main/cli/bin.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, [bin, 'serve', '-c', config], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
   // The log is written, as in service, but to a file that goes with the directory.
-  const log = createWriteStream(join(dir, 'log'));
-  child.stdout.pipe(log, { end: false });
-  child.stderr.pipe(log, { end: false });
+  const log = openSync(logPath, 'a');
+  const child = spawn(process.execPath, [bin, 'serve', '-c', config], {
+    stdio: ['ignore', log, log],
+  });
+  closeSync(log);
   const stop = async (): Promise<void> => {
     await stopChild(child);
-    log.end();
     rmSync(dir, { recursive: true, force: true });
   };
   try {
-    await Promise.all(Object.values(ports).map((port) => accepting(port, child)));
+    const ports = await listeningPorts(logPath, child);
+    return { pid: child.pid ?? 0, imapPort: ports.imap, pop3Port: ports.pop3, stop };
   } catch (error) {
-    const text = readFileSync(join(dir, 'log'), 'utf8').slice(-2000);
+    const text = readFileSync(logPath, 'utf8').slice(-2000);
     await stop();
     throw new Error(`postilion serve did not start:\n${text}`, { cause: error });
   }
-  return { pid: child.pid ?? 0, imapPort: ports.imap, pop3Port: ports.pop3, stop };
 }
 
 async function stopChild(child: ChildProcess): Promise<void> {
@@ -85,31 +78,36 @@ async function stopChild(child: ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no TCP address');
-  return address.port;
-}
-
-async function accepting(port: number, child: ChildProcess): Promise<void> {
+/** The ports from the log's `listening` lines, once it says `ready`. */
+async function listeningPorts(
+  logPath: string,
+  child: ChildProcess,
+): Promise<{ imap: number; pop3: number }> {
   const deadline = performance.now() + START_DEADLINE_MS;
   while (child.exitCode === null) {
-    const socket = connect({ host: '127.0.0.1', port });
-    try {
-      // The greeting, not the connection: it shows that a worker serves the port.
-      await once(socket, 'data', { signal: AbortSignal.timeout(START_DEADLINE_MS) });
-      return;
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    } finally {
-      socket.destroy();
+    const lines = readFileSync(logPath, 'utf8').split('\n').slice(0, -1).map(parseLogLine);
+    if (lines.some((line) => line.msg === 'ready')) {
+      const portOf = (protocol: string): number => {
+        const line = lines.find((l) => l.msg === 'listening' && l.protocol === protocol);
+        if (line?.port === undefined) throw new Error(`not listening for ${protocol}`);
+        return line.port;
+      };
+      return { imap: portOf('imap'), pop3: portOf('pop3') };
     }
+    if (performance.now() > deadline) throw new Error('not ready in time');
+    // A file gives no event that is worth its trouble here.
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
   throw new Error(`ended with code ${child.exitCode}`);
+}
+
+interface LogLine {
+  readonly msg?: string;
+  readonly protocol?: string;
+  readonly port?: number;
+}
+
+/** Lines that are no JSON (warnings of Node's) count as empty. */
+function parseLogLine(line: string): LogLine {
+  return line.startsWith('{') ? (JSON.parse(line) as LogLine) : {};
 }

@@ -9,7 +9,7 @@ export interface DemoSnapshot {
   readonly violations: readonly string[];
   readonly failureCount: number;
   readonly failures: readonly string[];
-  /** Commands for a person to paste. */
+  /** Commands for a person to paste; none when the demo is about to end. */
   readonly commands: readonly string[];
 }
 
@@ -38,10 +38,13 @@ export function renderDemo(snapshot: DemoSnapshot): string[] {
     promiseLine(snapshot),
     ...snapshot.violations.map((violation) => `  ${violation}`),
     ...failureLines(snapshot),
-    '',
-    'Try it (any user, password "pass"):',
-    ...snapshot.commands.map((command) => `  ${command}`),
+    ...commandLines(snapshot.commands),
   ];
+}
+
+function commandLines(commands: readonly string[]): string[] {
+  if (commands.length === 0) return [];
+  return ['', 'Try it (any user, password "pass"):', ...commands.map((command) => `  ${command}`)];
 }
 
 function backendTable(backends: readonly BackendRow[]): string[] {

@@ -163,7 +163,7 @@ class Demo {
       violations: this.#monitor.violations.slice(0, DEMO_LIMITS.shownFailures).map(violationText),
       failureCount: this.#users.failureCount,
       failures: this.#users.failures,
-      commands: this.#director.addresses().flatMap(commandsFor),
+      commands: this.#options.once ? [] : this.#director.addresses().flatMap(commandsFor),
     };
   }
 }

@@ -1,8 +1,10 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import type { Counter } from '../shared/memory/counters.ts';
 import type { ProtocolName, ServiceAddress, WorkerSettings } from '../shared/messages.ts';
 import { compileUserHash } from '../shared/user-hash.ts';
-import { AdminServer } from './admin/admin-server.ts';
+import { ADMIN_SOCKET_NAME, AdminServer } from './admin/admin-server.ts';
 import type { Config } from './config/config.ts';
 import { Directory, TICK_MS } from './directory/directory.ts';
 import type { MailServer } from './directory/host-set.ts';
@@ -51,13 +53,11 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     await supervisor.stop();
     throw error;
   }
-  const admin = new AdminServer({ directory, baseDir: config.baseDir, log });
-  try {
-    await admin.listen();
-  } catch (error) {
+  const adminSocket = join(config.baseDir, ADMIN_SOCKET_NAME);
+  const admin = await listenForAdmin(adminSocket, directory, log).catch(async (error) => {
     await supervisor.stop();
     throw error;
-  }
+  });
   const ticker = setInterval(() => directory.tick(Date.now()), TICK_MS);
   for (const { protocol, host, port } of supervisor.services) {
     log.info({ protocol, address: host, port }, 'listening');
@@ -68,7 +68,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     addresses: () => supervisor.services,
     sessionCounts: () => directory.sessionCounts(),
     counters: () => supervisor.counters(),
-    adminSocket: admin.path,
+    adminSocket,
     killWorker: (index) => supervisor.kill(index),
     async stop() {
       clearInterval(ticker);
@@ -78,6 +78,15 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
       destination.end();
     },
   };
+}
+
+async function listenForAdmin(
+  socketPath: string,
+  view: Directory,
+  log: Logger,
+): Promise<AdminServer> {
+  await mkdir(dirname(socketPath), { recursive: true, mode: 0o755 });
+  return AdminServer.listen({ socketPath, view, log: (text) => log.warn(text) });
 }
 
 function createDirectory(
@@ -140,5 +149,5 @@ function workerSettings(config: Config, logDestination: number | string): Worker
 }
 
 function backendSettings(backend: Config['backends']['imap']): WorkerSettings['backends']['imap'] {
-  return { port: backend.port, isTrusting: backend.trusted, useSasl: backend.login === 'sasl' };
+  return { port: backend.port, isTrusting: backend.trusted, useSasl: false };
 }

@@ -54,6 +54,8 @@ const RETRIED: Readonly<Record<LoginFailure['kind'], boolean>> = {
 export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
   readonly #context: WorkerContext;
   readonly #directory: DirectoryClient;
+  readonly #ownIp: string | undefined;
+  readonly #ownPort: number | undefined;
   #owner: LinkOwner | null;
   #login: BackendLogin | null;
   #engine: BackendEngine | null = null;
@@ -71,8 +73,11 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
   ip = '';
   readonly stages: LoginStages = { lookup: 0, connect: 0, greeting: 0, auth: 0 };
 
-  constructor(context: WorkerContext, login: BackendLogin, owner: LinkOwner) {
+  /** @param client the connection it is for: a backend at its local address would be ourselves */
+  constructor(context: WorkerContext, login: BackendLogin, client: net.Socket, owner: LinkOwner) {
     this.#context = context;
+    this.#ownIp = client.localAddress;
+    this.#ownPort = client.localPort;
     this.#directory = context.directory;
     this.#login = login;
     this.#owner = owner;
@@ -109,6 +114,10 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
     this.stages.lookup = this.#endStage();
     this.#startedMs = this.#stageMs;
     this.ip = this.#context.hostAddress(hostId);
+    if (this.ip === this.#ownIp && this.#context.backend.port === this.#ownPort) {
+      this.#fail({ kind: 'internal' }, 'proxying loops to itself');
+      return;
+    }
     const leftMs = this.#timeLeftMs();
     this.#timer = setTimeout(() => this.#timedOut(), Math.max(1, leftMs));
     this.#attempt();

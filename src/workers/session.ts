@@ -5,14 +5,15 @@ import { normaliseUser } from '../shared/user-name.ts';
 import { BackendLink, type LinkOwner } from './backend-link.ts';
 import { ownAccepted, type SocketOwner } from './owned-socket.ts';
 import { plainAddress } from './plain-address.ts';
-import type {
-  ClientEngine,
-  ClientSink,
-  ConnectionFacts,
-  Credentials,
-  ForwardedIdentity,
-  LoginAccepted,
-  LoginFailure,
+import {
+  type ClientEngine,
+  type ClientSink,
+  type ConnectionFacts,
+  type Credentials,
+  type ForwardedIdentity,
+  LOGGED_OUT,
+  type LoginAccepted,
+  type LoginFailure,
 } from './protocols/engine.ts';
 import { relayWrite } from './relay-write.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -165,10 +166,16 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
         retainedId: this.#engine!.retainedId,
         useSasl: context.backend.useSasl,
       },
+      this.#client,
       this,
     );
     this.#link = link;
     this.#credentials = { ...credentials, password: '' };
+    if (facts.ttl <= 1) {
+      link.abandon();
+      this.linkFailed({ kind: 'remote-config' }, 'proxying appears to be looping (TTL=0)');
+      return;
+    }
     link.start(DEFAULT_TAG_INDEX, context.hashUser(user));
   }
 
@@ -218,7 +225,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
       }
     }
     if (this.#closeReason !== '' && this.#phase === Phase.prelogin) {
-      if (this.#closeReason !== LOGOUT_REASON) {
+      if (this.#closeReason !== LOGGED_OUT) {
         this.#context.counters.add(Counter.badInput);
         this.#context.log.info(this.#logFields(this.#facts!), this.#closeReason);
       }
@@ -407,8 +414,6 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     );
   }
 }
-
-const LOGOUT_REASON = 'logged out before login';
 
 function preloginTimeout(session: Session): void {
   session.preloginTimeout();

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { startEmbeddedBackends } from '../../src/embedded/backend.ts';
 import { EMBEDDED_LIMITS } from '../../src/embedded/limits.ts';
 import { OverlapMonitor } from '../../src/embedded/overlap-monitor.ts';
+import { assertAlways } from '../fuzz/fuzz-property.ts';
 import { nextEvent, RawClient } from './raw-client.ts';
 
 const session = (user: string, backend: string) => ({ user, backend, sessionId: 's' });
@@ -68,7 +69,8 @@ test('agrees with a plain list of open sessions', () => {
     backend: fc.constantFrom('b1', 'b2', 'b3'),
     isLogin: fc.boolean(),
   });
-  fc.assert(
+  assertAlways(
+    'test/embedded/overlap-monitor.test.ts',
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const monitor = new OverlapMonitor();
       const open: { user: string; backend: string }[] = [];
@@ -88,6 +90,7 @@ test('agrees with a plain list of open sessions', () => {
       expect(monitor.violationCount).toBe(expected);
       expect(monitor.openSessions).toBe(open.length);
     }),
+    500,
   );
 });
 

@@ -87,7 +87,7 @@ export class AdminConnection {
       this.#input = Buffer.from(this.#input);
       return null;
     }
-    const line = this.#input.latin1Slice(0, end);
+    const line = this.#input.toString('latin1', 0, end);
     this.#input = this.#input.subarray(end + 1);
     // Dovecot ends a line at its first NUL and drops one CR.
     return line.split('\0', 1)[0].replace(/\r$/, '');

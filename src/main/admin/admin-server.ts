@@ -119,7 +119,8 @@ function serveClient(socket: Socket, connection: AdminConnection): void {
     if (socket.destroyed) return;
     const piece = connection.next();
     if (piece === null) {
-      if (connection.isDone) socket.end();
+      // Closed as soon as all is written, whether or not the client closes too.
+      if (connection.isDone) socket.destroySoon();
       else socket.resume();
       return;
     }

@@ -21,7 +21,7 @@ export function tabEscape(text: string): string {
 /** An unknown escape stands for its second character; half an escape at the end is dropped. */
 export function tabUnescape(text: string): string {
   if (!text.includes('\x01')) return text;
-  return text.replace(/\x01([^]?)/g, (_whole, character: string) => {
+  return text.replace(/\x01([\s\S]?)/g, (_whole, character: string) => {
     return UNESCAPED[character] ?? character;
   });
 }

@@ -79,6 +79,9 @@ export interface LoginAccepted {
   readonly capability: string;
 }
 
+/** Reason of close() when the client said goodbye itself: nothing to complain of. */
+export const LOGGED_OUT = 'logged out before login';
+
 /** Where a client engine puts its effects; calls happen inside engine methods, in order. */
 export interface ClientSink {
   /** Bytes for the client (latin1 string). */

@@ -1,11 +1,12 @@
 import { clientLimits, imapLimits } from '../../../shared/limits.ts';
 import { findCommandWordEnd, ImapTokenizer } from '../../../shared/wire/imap-tokenizer.ts';
-import type {
-  ClientEngineOptions,
-  ClientSink,
-  ConnectionFacts,
-  LoginAccepted,
-  LoginFailure,
+import {
+  type ClientEngineOptions,
+  type ClientSink,
+  type ConnectionFacts,
+  LOGGED_OUT,
+  type LoginAccepted,
+  type LoginFailure,
 } from '../engine.ts';
 import { LoginClient, type SaslRefusal } from '../login-client.ts';
 import { CommandArguments } from './command-arguments.ts';
@@ -206,7 +207,7 @@ export class ImapClient extends LoginClient {
       case 'LOGOUT':
         this.sink.reply(replies.bye);
         this.#finishCommand(replies.logout);
-        this.close('logged out before login');
+        this.close(LOGGED_OUT);
         break;
       case 'ENABLE':
         this.sink.reply(replies.enabled);

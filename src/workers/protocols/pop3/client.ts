@@ -1,12 +1,13 @@
 import { clientLimits } from '../../../shared/limits.ts';
 import { withoutCarriageReturn } from '../../../shared/wire/input-buffer.ts';
 import { parsePop3Command } from '../../../shared/wire/pop3-line.ts';
-import type {
-  ClientEngineOptions,
-  ClientSink,
-  ConnectionFacts,
-  LoginAccepted,
-  LoginFailure,
+import {
+  type ClientEngineOptions,
+  type ClientSink,
+  type ConnectionFacts,
+  LOGGED_OUT,
+  type LoginAccepted,
+  type LoginFailure,
 } from '../engine.ts';
 import { LoginClient, type SaslRefusal } from '../login-client.ts';
 import { capabilityReply, loginFailure, mechanismReply, replies, saslRefusal } from './replies.ts';
@@ -122,7 +123,7 @@ export class Pop3Client extends LoginClient {
         break;
       case 'QUIT':
         this.sink.reply(replies.bye);
-        this.close('logged out before login');
+        this.close(LOGGED_OUT);
         return;
       default:
         this.#refuseCommand();
