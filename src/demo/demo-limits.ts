@@ -14,6 +14,8 @@ export const DEMO_LIMITS = {
   redrawMs: 500,
   /** Without a terminal: one table in this time. */
   printMs: 5_000,
+  /** A stop signal within this time of the first is taken for the same one. */
+  repeatedSignalMs: 1_000,
   /** Texts of failed logins that are shown. */
   shownFailures: 3,
 } as const;

@@ -10,6 +10,7 @@ import { type DemoSnapshot, renderDemo } from './demo-table.ts';
 import type { ServerAddress } from './sample-client.ts';
 import { DEMO_PASSWORD, SampleUsers, sampleUserName } from './sample-users.ts';
 
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 /** Small enough to read on the screen when a person fetches it. */
 const MESSAGE_BYTES = 1_000;
 const BACKENDS = [
@@ -108,16 +109,15 @@ class Demo {
   }
 
   async #runUntilStopped(): Promise<void> {
-    const stopped = this.#stopSignal();
+    const stopped = this.#stopped();
     const users = this.#users.logInAll().then(() => this.#users.comeAndGo());
     this.#draw();
     const redrawMs = this.#screen.isLive ? DEMO_LIMITS.redrawMs : DEMO_LIMITS.printMs;
     const timer = setInterval(() => this.#draw(), redrawMs);
     try {
-      await stopped.done;
+      await stopped;
     } finally {
       clearInterval(timer);
-      stopped.release();
       this.#users.stop();
       await users;
       this.#draw();
@@ -126,21 +126,27 @@ class Demo {
     }
   }
 
-  /** A second Ctrl-C, while the sessions log out, ends the process as usual. */
-  #stopSignal(): { done: Promise<void>; release: () => void } {
-    let stop = (): void => {};
-    const done = new Promise<void>((resolve) => {
-      stop = resolve;
-    });
+  /**
+   * One Ctrl-C may arrive twice (the terminal sends it to the whole group, npm passes it on), so it
+   * takes a moment until a second one ends the process as usual.
+   */
+  #stopped(): Promise<void> {
     const { signal } = this.#options;
-    if (signal?.aborted === true) stop();
-    else if (signal !== undefined) signal.addEventListener('abort', stop, { once: true });
-    else for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, stop);
-    const release = (): void => {
-      signal?.removeEventListener('abort', stop);
-      for (const name of ['SIGINT', 'SIGTERM'] as const) process.removeListener(name, stop);
-    };
-    return { done, release };
+    return new Promise<void>((resolve) => {
+      if (signal !== undefined) {
+        if (signal.aborted) resolve();
+        else signal.addEventListener('abort', () => resolve(), { once: true });
+        return;
+      }
+      const release = (): void => {
+        for (const name of STOP_SIGNALS) process.removeListener(name, stop);
+      };
+      const stop = (): void => {
+        resolve();
+        setTimeout(release, DEMO_LIMITS.repeatedSignalMs).unref();
+      };
+      for (const name of STOP_SIGNALS) process.on(name, stop);
+    });
   }
 
   #draw(): void {

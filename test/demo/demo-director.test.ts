@@ -1,4 +1,8 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { runDemo } from '../../src/demo/demo.ts';
@@ -50,4 +54,27 @@ test('while it stays up, a person can log in by curl and nc, and Ctrl-C ends it'
     stop.abort();
   }
   expect(await done).toBe(0);
+});
+
+test('a Ctrl-C that arrives twice, as under npm, still ends cleanly', async () => {
+  const temporary = mkdtempSync(join(tmpdir(), 'demo-test-'));
+  const demo = new URL('../../src/demo/demo.ts', import.meta.url).href;
+  const script = `import { runDemo } from '${demo}'; process.exitCode = await runDemo({ once: false });`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    env: { ...process.env, TMPDIR: temporary },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    await once(child.stdout, 'data');
+    child.stdout.resume();
+    expect(readdirSync(temporary).length).toBe(1);
+    const exited = once(child, 'exit');
+    child.kill('SIGINT');
+    child.kill('SIGTERM');
+    expect(await exited).toEqual([0, null]);
+    expect(readdirSync(temporary)).toEqual([]);
+  } finally {
+    child.kill('SIGKILL');
+    rmSync(temporary, { recursive: true, force: true });
+  }
 });

@@ -26,7 +26,7 @@ beforeAll(async () => {
     imapPort: imap.port,
     pop3Port: pop3.port,
     isTrusted: false,
-    overrides: { login_proxy_timeout: '3s', login_proxy_max_reconnects: TRIES - 1 },
+    overrides: { login_proxy_timeout: '2s', login_proxy_max_reconnects: TRIES - 1 },
   });
   ports = { host: '127.0.0.1', imapPort: director.imapPort, pop3Port: director.pop3Port };
   bystanders = await Promise.all([

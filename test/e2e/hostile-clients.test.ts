@@ -151,7 +151,11 @@ const IMAP_CASES: readonly (readonly [name: string, sent: string, answer: RegExp
   ['a TLS hello', `${TLS_HELLO}${junk(2000)}\r\n\r\n\r\n`, /^(\* BAD .*\r\n)*\* BYE .*\r\n$/],
   ['binary junk', `${junk(20_000)}\r\n\r\n\r\n\r\n`, /\* BYE .*\r\n$/],
   ['quotes that never end', `a LOGIN "${'q'.repeat(5000)}`, /^(\* BYE|a BAD) .*\r\n/],
-  ['parentheses without end', `a ID ${'('.repeat(5000)}\r\n`, /^(\* BYE|a BAD) .*\r\n/],
+  [
+    'parentheses without end',
+    `a ID ${'('.repeat(5000)}\r\nb LOGOUT\r\n`,
+    /^a BAD .*\r\n\* BYE .*\r\nb OK .*\r\n$/,
+  ],
 ];
 
 const POP3_CASES: readonly (readonly [name: string, sent: string, answer: RegExp])[] = [
@@ -192,9 +196,9 @@ const POP3_CASES: readonly (readonly [name: string, sent: string, answer: RegExp
   [
     'three unknown commands',
     'X\r\nY\r\nZ\r\n',
-    /^(-ERR Unknown command\.\r\n){2}-ERR Too many invalid bad commands\.\r\n$/,
+    /^(-ERR Unknown command\.\r\n){3}-ERR Too many invalid bad commands\.\r\n$/,
   ],
-  ['HTTP', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', /^(-ERR .*\r\n){3}$/],
+  ['HTTP', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', /^(-ERR .*\r\n){4}$/],
   ['a TLS hello', `${TLS_HELLO}${junk(2000)}\r\n\r\n\r\n`, /^(-ERR .*\r\n)+$/],
   ['binary junk', `${junk(20_000)}\r\n\r\n\r\n\r\n`, /^(-ERR .*\r\n)+$/],
 ];
@@ -281,7 +285,8 @@ describe.each([
     await once(socket, 'connect');
     socket.on('error', () => {});
     socket.pause();
-    const closed = once(socket, 'close');
+    // Not once(): that fails at the reset, which is as good an end.
+    const closed = new Promise((resolve) => socket.once('close', resolve));
     const ask = (protocol === 'imap' ? 'a CAPABILITY\r\n' : 'CAPA\r\n').repeat(2000);
     const flood = (): void => {
       while (!socket.destroyed && socket.write(ask));

@@ -61,7 +61,7 @@ test.each(['imap', 'pop3'] as const)(
 test.each([
   ['imap', ['--login-options', 'AUTH=LOGIN']],
   ['imap', ['--login-options', 'AUTH=PLAIN', '--sasl-ir']],
-  ['pop3', ['--login-options', 'AUTH=+LOGIN']],
+  ['pop3', ['--login-options', 'AUTH=LOGIN']],
   ['pop3', ['--login-options', 'AUTH=PLAIN']],
 ])('%s %s: a refused login is logged, its password is not', async (protocol, options) => {
   const user = `refused-${options.join('').replaceAll(/\W/g, '')}-${protocol}`.toLowerCase();

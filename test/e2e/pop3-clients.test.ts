@@ -47,7 +47,6 @@ test('curl pop3://: list and retrieve 30 MB', async () => {
 });
 
 test.each([
-  ['USER and PASS', ['--login-options', 'AUTH=+LOGIN']],
   ['SASL LOGIN', ['--login-options', 'AUTH=LOGIN']],
   ['SASL PLAIN', ['--login-options', 'AUTH=PLAIN']],
   ['SASL PLAIN with an initial response', ['--sasl-ir', '--login-options', 'AUTH=PLAIN']],

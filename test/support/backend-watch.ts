@@ -73,9 +73,14 @@ export class BackendWatch {
 
   /** Waits until the backends have noticed the end of every session. */
   async waitUntilAllEnded(deadlineMs = 20_000): Promise<void> {
-    await eventually('all sessions have ended on the backends', deadlineMs, () => {
-      return this.openSessions().length === 0;
-    });
+    try {
+      await eventually('all sessions have ended on the backends', deadlineMs, () => {
+        return this.openSessions().length === 0;
+      });
+    } catch (error) {
+      const left = this.openSessions().slice(0, 5);
+      throw new Error(`still open, the first ones: ${JSON.stringify(left)}`, { cause: error });
+    }
   }
 
   /** The user's sessions, as soon as the backends' logs have at least so many. */

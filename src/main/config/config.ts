@@ -109,10 +109,13 @@ export function parseConfig(text: string, file: string): Config {
   });
   const positions = new YamlPositions(document, lines);
   const syntaxProblems = [...document.errors, ...document.warnings].map(
-    ({ pos, message }): ConfigProblem => ({
+    ({ pos, code, message }): ConfigProblem => ({
       position: positions.at(pos[0]),
       setting: '',
-      text: `not valid YAML: ${message}`,
+      text:
+        code === 'MULTIPLE_DOCS'
+          ? 'expected the end of the file, got another YAML document'
+          : `not valid YAML: ${message}`,
     }),
   );
   if (syntaxProblems.length > 0) throw new ConfigError(file, syntaxProblems);

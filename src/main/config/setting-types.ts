@@ -51,7 +51,10 @@ export function onlySupported<const T extends string | false>(
 ) {
   return setting((found) => {
     if (found === value) return value;
-    const isPlanned = found === true || planned.some((candidate) => candidate === found);
+    const isPlanned =
+      found === true ||
+      planned.some((candidate) => candidate === found) ||
+      (value === '' && typeof found === 'string');
     const text = value === '' ? '""' : String(value);
     return new Expected(isPlanned ? `${text} (anything else is ${NOT_SUPPORTED})` : text);
   });

@@ -29,7 +29,7 @@ export function durationText(ms: number): string {
   for (const [unit, unitMs] of MS_PER_UNIT) {
     if (ms !== 0 && ms % unitMs === 0) return `${ms / unitMs}${unit}`;
   }
-  return '0';
+  return '0s';
 }
 
 const SIZE = /^(\d{1,15}) *(b|k|kb|kib|m|mb|mib|g|gb|gib)?$/i;

@@ -32,7 +32,7 @@ export function unknownSettingText(path: SettingPath, name: string): string {
   const names = NAMES[path.filter((key) => typeof key === 'string').join('.')] ?? [];
   const distances = names.map((known) => ({ known, typos: typingDistance(name, known) }));
   const [nearest] = distances.sort((a, b) => a.typos - b.typos);
-  const isTypo = nearest !== undefined && nearest.typos <= Math.min(MAX_TYPOS, name.length / 2);
+  const isTypo = nearest !== undefined && nearest.typos <= Math.min(MAX_TYPOS, name.length / 3);
   const expected = isTypo ? nearest.known : `one of ${names.join(', ')}`;
   return `expected ${expected}, got an unknown setting`;
 }

@@ -52,8 +52,8 @@ export class JsonFormatter implements Formatter {
 /** Valid UTF-8 passes; a byte that is not part of any becomes U+FFFD. */
 function escapeJson(bytes: string): string {
   return bytes.replace(TO_ESCAPE, (found) => {
-    const escape = ESCAPES[found];
-    if (escape !== undefined) return escape;
+    const short = ESCAPES[found];
+    if (short !== undefined) return short;
     if (found.length > 1) return found;
     if (found >= '\x80') return REPLACEMENT;
     return `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`;

@@ -1,0 +1,79 @@
+import { Command, CommanderError } from 'commander';
+import { PostilionError } from '../../shared/errors.ts';
+import { ConfigError } from '../config/config-error.ts';
+import { ByteOutput } from './byte-output.ts';
+import { CommandError } from './command-error.ts';
+import { check } from './commands/check.ts';
+import { demo } from './commands/demo.ts';
+import { directorCommand } from './commands/director.ts';
+import { serveCommand } from './commands/serve.ts';
+import { ExitCode } from './exit-code.ts';
+
+/** Runs a command line (without the names of node and script) and gives the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  let exitCode: number = ExitCode.Ok;
+  const program = createProgram((code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return report(error);
+  }
+}
+
+function createProgram(setExitCode: (code: number) => void): Command {
+  const output = new ByteOutput(process.stdout);
+  const program = new Command('postilion')
+    .description('A mail director: keeps every user on one backend')
+    .enablePositionalOptions();
+  const configOption = '-c, --config <file>';
+  program
+    .command('serve')
+    .description('run a director in the foreground')
+    .requiredOption(configOption, 'configuration')
+    .action((options: { config: string }) => serveCommand(options.config));
+  program
+    .command('check')
+    .description('validate a configuration and print it with the defaults filled in')
+    .requiredOption(configOption, 'configuration')
+    .action((options: { config: string }) => check(options.config, output));
+  program
+    .command('demo')
+    .description('run a director with three backends and fifty users, without configuration')
+    .option('--once', 'print the table when all users are served, and end')
+    .action(async (options: { once?: true }) => setExitCode(await demo(options.once === true)));
+  program.addCommand(directorCommand(output));
+  settle(program);
+  return program;
+}
+
+/** Settings that sub-commands made by addCommand() do not inherit. */
+function settle(command: Command): void {
+  command.exitOverride().allowExcessArguments(false).showHelpAfterError(false);
+  for (const child of command.commands) settle(child);
+}
+
+/** Tells the user; a stack trace is for our own faults only. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) {
+    // The message has been printed. Help that was asked for is no error.
+    return error.exitCode === 0 ? ExitCode.Ok : ExitCode.Usage;
+  }
+  if (error instanceof ConfigError) {
+    process.stderr.write(`${error.message}\n`);
+    return ExitCode.Config;
+  }
+  if (error instanceof CommandError) {
+    process.stderr.write(`postilion: ${error.message}\n`);
+    return error.exitCode;
+  }
+  if (error instanceof PostilionError && error.code !== 'INVARIANT_BROKEN') {
+    process.stderr.write(`postilion: ${error.message}\n`);
+    return ExitCode.Failure;
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`postilion: this should not happen: ${text}\n`);
+  return ExitCode.Failure;
+}
