@@ -1,4 +1,5 @@
 import type net from 'node:net';
+import { Counter } from '../shared/memory/counters.ts';
 import type { DirectoryClient, HostWaiter } from './directory-client.ts';
 import { connectOwned, type SocketOwner } from './owned-socket.ts';
 import type {
@@ -8,6 +9,7 @@ import type {
   LoginAccepted,
   LoginFailure,
 } from './protocols/engine.ts';
+import { writeText } from './relay-write.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** Pause before another try at the same backend, and what must be left of the time for one. */
@@ -33,6 +35,7 @@ export interface LinkOwner {
   linkEnded(): void;
   /** The user's sessions are being killed: end this one. */
   linkKicked(): void;
+  onFault(error: unknown): void;
 }
 
 const RETRIED: Readonly<Record<LoginFailure['kind'], boolean>> = {
@@ -98,6 +101,7 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
     this.#isWaiting = true;
     if (!this.#directory.enter(tagIndex, userHash, this, nowSecs())) {
       this.#isWaiting = false;
+      this.#context.counters.add(Counter.limited);
       this.#fail({ kind: 'internal' }, 'limits.max_sessions_per_worker reached');
     }
   }
@@ -215,7 +219,7 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
   // Backend engine
 
   send(bytes: string): void {
-    this.#socket?.write(bytes, 'latin1');
+    if (this.#socket !== null) writeText(this.#socket, bytes);
   }
 
   greeted(): void {
@@ -270,6 +274,13 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
       this.#settle(false);
       this.#fail({ kind: 'connect' }, error.message);
     }
+  }
+
+  onFault(error: unknown): void {
+    const owner = this.#owner;
+    this.abandon();
+    if (owner !== null) owner.onFault(error);
+    else this.#context.log.error({ err: error }, 'session fault after its end');
   }
 
   onClose(socket: net.Socket): void {

@@ -11,6 +11,8 @@ export interface SocketOwner {
   onError(socket: net.Socket, error: NodeJS.ErrnoException): void;
   /** The descriptor is closed; last event. */
   onClose(socket: net.Socket): void;
+  /** One of the above has thrown. */
+  onFault(error: unknown): void;
 }
 
 const OWNER = Symbol('owner');
@@ -26,24 +28,49 @@ const readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
 const onread = {
   buffer: readBuffer,
   callback(this: OwnedSocket, length: number, buffer: Uint8Array): boolean {
-    return this[OWNER].onRead(this, (buffer as Buffer).subarray(0, length));
+    try {
+      return this[OWNER].onRead(this, (buffer as Buffer).subarray(0, length));
+    } catch (error) {
+      this[OWNER].onFault(error);
+      return false;
+    }
   },
 } as unknown as net.OnReadOpts;
 
 function connectListener(this: OwnedSocket): void {
-  this[OWNER].onConnect(this);
+  try {
+    this[OWNER].onConnect(this);
+  } catch (fault) {
+    this[OWNER].onFault(fault);
+  }
 }
 function dataListener(this: OwnedSocket, chunk: Buffer): void {
-  this[OWNER].onData(this, chunk);
+  try {
+    this[OWNER].onData(this, chunk);
+  } catch (fault) {
+    this[OWNER].onFault(fault);
+  }
 }
 function endListener(this: OwnedSocket): void {
-  this[OWNER].onEnd(this);
+  try {
+    this[OWNER].onEnd(this);
+  } catch (fault) {
+    this[OWNER].onFault(fault);
+  }
 }
 function errorListener(this: OwnedSocket, error: NodeJS.ErrnoException): void {
-  this[OWNER].onError(this, error);
+  try {
+    this[OWNER].onError(this, error);
+  } catch (fault) {
+    this[OWNER].onFault(fault);
+  }
 }
 function closeListener(this: OwnedSocket): void {
-  this[OWNER].onClose(this);
+  try {
+    this[OWNER].onClose(this);
+  } catch (fault) {
+    this[OWNER].onFault(fault);
+  }
 }
 
 /** Takes over an accepted socket; it must have been accepted with allowHalfOpen. */

@@ -15,7 +15,7 @@ import {
   type LoginAccepted,
   type LoginFailure,
 } from './protocols/engine.ts';
-import { relayWrite } from './relay-write.ts';
+import { relayWrite, writeText } from './relay-write.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** A connection that is not logged in lives this long, whatever it does. */
@@ -55,9 +55,10 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   #forward: [string, string][] | null = null;
   /** Counted as not logged in under this address; '' = not counted. */
   #preloginIp = '';
-  #isLingerMoved = false;
+  #hasMoved = false;
   #clientEnded = false;
-  #backendEnded = false;
+  /** What the client had not taken at the last look; after the backend has closed. */
+  #unsentBytes = 0;
   /** Replies of the engine call that is running, written in one go. */
   #output = '';
   #closeReason = '';
@@ -108,7 +109,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   onData(_socket: net.Socket, chunk: Buffer): void {
     if (this.#phase === Phase.relaying) {
-      this.#isLingerMoved = true;
+      this.#hasMoved = true;
       const backend = this.#link?.socket ?? null;
       if (backend === null) return;
       if (!relayWrite(backend, chunk, () => this.#client.resume())) this.#client.pause();
@@ -131,6 +132,12 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   onError(): void {
     // 'close' follows.
+  }
+
+  /** A bug of ours: costs this session, and nobody else. */
+  onFault(error: unknown): void {
+    this.#context.log.error({ session: this.#sessionId, err: error }, 'session fault');
+    this.#end('internal fault');
   }
 
   onClose(): void {
@@ -218,7 +225,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     if (this.#output !== '') {
       const output = this.#output;
       this.#output = '';
-      this.#client.write(output, 'latin1');
+      writeText(this.#client, output);
       if (this.#client.writableLength > MAX_UNREAD_REPLY_BYTES) {
         this.#end('client does not read');
         return;
@@ -236,7 +243,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   // Link
 
   linkForward(bytes: string): void {
-    this.#client.write(bytes, 'latin1');
+    writeText(this.#client, bytes);
   }
 
   linkAccepted(accepted: LoginAccepted, rest: Buffer | null): void {
@@ -246,7 +253,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#phase = Phase.relaying;
     clearTimeout(this.#timer ?? undefined);
     this.#timer = null;
-    this.#client.write(rest === null ? reply : reply + rest.toString('latin1'), 'latin1');
+    writeText(this.#client, rest === null ? reply : reply + rest.toString('latin1'));
     if (pipelined !== null && pipelined.length > 0) this.#link!.socket!.write(pipelined);
     this.#client.resume();
     const facts = this.#facts!;
@@ -291,18 +298,35 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   }
 
   linkRead(chunk: Buffer): boolean {
-    this.#isLingerMoved = true;
+    this.#hasMoved = true;
     return relayWrite(this.#client, chunk, () => this.#link?.socket?.resume());
   }
 
   /** The backend has closed: the client gets what is queued for it, and the end of the stream. */
   linkEnded(): void {
-    if (this.#backendEnded || this.#phase !== Phase.relaying) return;
-    this.#backendEnded = true;
+    if (this.#phase !== Phase.relaying) return;
+    this.#phase = Phase.closing;
     this.#closeReason = 'disconnected by backend';
+    this.#link?.abandon();
+    this.#link = null;
+    clearInterval(this.#timer ?? undefined);
+    this.#timer = null;
+    if (this.#clientEnded) {
+      this.#client.destroySoon();
+      return;
+    }
+    this.#client.once('finish', () => this.#startLinger());
     this.#client.end();
-    if (this.#clientEnded) this.#link?.socket?.destroy();
-    this.#halfClosed();
+    this.#client.resume();
+    this.#unsentBytes = this.#client.writableLength;
+    this.#timer ??= setInterval(unsentCheck, HALF_CLOSED_IDLE_MS, this);
+  }
+
+  /** The client must take what is queued for it, or it loses it. */
+  unsentCheck(): void {
+    const unsentBytes = this.#client.writableLength;
+    if (unsentBytes === this.#unsentBytes) this.#end('does not read what the backend left for it');
+    this.#unsentBytes = unsentBytes;
   }
 
   linkKicked(): void {
@@ -314,19 +338,14 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#end('kicked');
   }
 
-  /** One half is closed: the session ends when both are, or when nothing moves any more. */
+  /** The client has closed its half: the backend may finish, but not idle. */
   #halfClosed(): void {
-    if (this.#clientEnded && this.#backendEnded) {
-      this.#client.destroySoon();
-      this.#link?.socket?.destroySoon();
-      return;
-    }
-    this.#isLingerMoved = false;
+    this.#hasMoved = false;
     this.#timer ??= setInterval(halfClosedCheck, HALF_CLOSED_IDLE_MS, this);
   }
 
   halfClosedCheck(): void {
-    if (this.#isLingerMoved) this.#isLingerMoved = false;
+    if (this.#hasMoved) this.#hasMoved = false;
     else this.#end('half closed and idle');
   }
 
@@ -345,7 +364,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   }
 
   #sayGoodbye(reason: 'inactivity' | 'shutdown'): void {
-    this.#client.write(this.#engine!.goodbye(reason), 'latin1');
+    writeText(this.#client, this.#engine!.goodbye(reason));
     this.#closeReason = reason;
     this.#linger();
   }
@@ -356,10 +375,15 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#engine = null;
     this.#link?.abandon();
     this.#link = null;
-    clearTimeout(this.#timer ?? undefined);
-    this.#timer = setTimeout(lingerTimeout, LINGER_MS, this);
     this.#client.end();
     this.#client.resume();
+    this.#startLinger();
+  }
+
+  #startLinger(): void {
+    if (this.#phase !== Phase.closing) return;
+    clearTimeout(this.#timer ?? undefined);
+    this.#timer = setTimeout(lingerTimeout, LINGER_MS, this);
   }
 
   lingerTimeout(): void {
@@ -368,11 +392,11 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   #end(reason: string): void {
     if (this.#phase === Phase.closed) return;
-    const wasRelaying = this.#phase === Phase.relaying;
     this.#phase = Phase.closed;
     const context = this.#context;
     const fields = { session: this.#sessionId };
-    if (wasRelaying) context.log.debug({ ...fields, user: this.#user }, `session ended: ${reason}`);
+    const isLoggedIn = this.#facts === null;
+    if (isLoggedIn) context.log.debug({ ...fields, user: this.#user }, `session ended: ${reason}`);
     else if (this.#link !== null) context.log.info(fields, `aborted login: ${reason}`);
     this.#leavePrelogin();
     clearTimeout(this.#timer ?? undefined);
@@ -423,6 +447,9 @@ function lingerTimeout(session: Session): void {
 }
 function halfClosedCheck(session: Session): void {
   session.halfClosedCheck();
+}
+function unsentCheck(session: Session): void {
+  session.unsentCheck();
 }
 function answerRefusal(session: Session): void {
   session.answerRefusal();

@@ -19,11 +19,17 @@ export class MailSession {
   readonly user: string;
   readonly protocol: 'imap' | 'pop3';
   readonly client: RawClient;
+  /** The connection is gone, whoever ended it. */
+  readonly closed: Promise<void>;
 
   private constructor(user: string, protocol: 'imap' | 'pop3', client: RawClient) {
     this.user = user;
     this.protocol = protocol;
     this.client = client;
+    this.closed = new Promise((resolve) => {
+      if (client.socket.closed) resolve();
+      else client.socket.once('close', () => resolve());
+    });
   }
 
   static async open(at: MailPorts, protocol: 'imap' | 'pop3', user: string): Promise<MailSession> {

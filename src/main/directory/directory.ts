@@ -181,6 +181,16 @@ export class Directory implements DirectoryView {
     return true;
   }
 
+  /**
+   * The user's last session may have been closed a moment ago (a session's end raises the stamp):
+   * then its backend may still serve it, and user_kick_delay has to pass as after a kick.
+   */
+  #wasSeenJustNow(stampSecs: number, nowMs: number): boolean {
+    const { userKickDelayMs } = this.#options;
+    // The stamp says no more than the second.
+    return userKickDelayMs > 0 && (stampSecs + 1) * 1000 + userKickDelayMs > nowMs;
+  }
+
   #hasSession(tagIndex: number, userHash: number): boolean {
     for (const registry of this.#workers.values()) {
       if (registry.has(tagIndex, userHash)) return true;
@@ -192,7 +202,7 @@ export class Directory implements DirectoryView {
 
   /**
    * Moves a user to a backend: kills its sessions everywhere first.
-   * @returns 'moved' (at once: there was no session), 'moving', 'unchanged', 'busy' (being killed
+   * @returns 'moved' (at once: no session, and none a moment ago), 'moving', 'unchanged', 'busy' (being killed
    *   already, try again) or 'unknown-host'
    */
   moveUser(
@@ -216,7 +226,10 @@ export class Directory implements DirectoryView {
       return 'unchanged';
     }
     table.setWord(userHash, packAssignment(AssignmentState.killing, assignedHost(word)));
-    if (!this.#hasSession(tagIndex, userHash)) {
+    const isServed =
+      this.#wasSeenJustNow(table.stampSecs(userHash), nowMs) ||
+      this.#hasSession(tagIndex, userHash);
+    if (!isServed) {
       this.#setUser(tagIndex, userHash, hostId, toSecs(nowMs));
       return 'moved';
     }
@@ -246,9 +259,11 @@ export class Directory implements DirectoryView {
   #finishKill(batch: KillBatch, nowMs: number): void {
     // The target may have been removed meanwhile: then the ring decides at the next login.
     const target = this.#hosts.byId(batch.targetHostId);
+    // It may also be back with another tag, where these users do not belong.
+    const isUsable = target?.tagIndex === batch.tagIndex;
     for (const userHash of batch.userHashes) {
-      if (target === undefined) this.#deleteUser(batch.tagIndex, userHash);
-      else this.#setUser(batch.tagIndex, userHash, target.hostId, toSecs(nowMs));
+      if (isUsable) this.#setUser(batch.tagIndex, userHash, target.hostId, toSecs(nowMs));
+      else this.#deleteUser(batch.tagIndex, userHash);
       this.#wakeUser(batch.tagIndex, userHash, nowMs);
     }
   }
@@ -265,8 +280,10 @@ export class Directory implements DirectoryView {
   addHost(ip: string, vhostCount: number, tag: string, nowMs: number): boolean {
     if (this.#hosts.get(ip) !== undefined) return false;
     const host = this.#addToSet({ ip, hostname: '', vhostCount, tag });
-    // What a removal has not come to yet may stay: the host is back.
-    const purge = this.#purges.findIndex((other) => other.hostId === host.hostId);
+    // What a removal has not come to yet may stay: the host is back. Not so with another tag.
+    const purge = this.#purges.findIndex((other) => {
+      return other.hostId === host.hostId && other.tagIndex === host.tagIndex;
+    });
     if (purge >= 0) this.#purges.splice(purge, 1);
     this.#effects.log('info', `Host ${ip} added (vhost_count=${vhostCount})`);
     this.#hostsChanged(nowMs);
@@ -369,13 +386,17 @@ export class Directory implements DirectoryView {
       marked.add(userHash);
     });
     if (marked.size === 0) return;
-    const withSession = this.#withSession(tagIndex, marked);
+    const served = this.#withSession(tagIndex, marked);
     for (const userHash of marked) {
-      if (withSession.has(userHash)) continue;
+      if (served.has(userHash)) continue;
+      if (this.#wasSeenJustNow(table.stampSecs(userHash), nowMs)) {
+        served.add(userHash);
+        continue;
+      }
       this.#deleteUser(tagIndex, userHash);
       this.#wakeUser(tagIndex, userHash, nowMs);
     }
-    if (withSession.size > 0) this.#startKill(tagIndex, [...withSession], 0, nowMs);
+    if (served.size > 0) this.#startKill(tagIndex, [...served], 0, nowMs);
   }
 
   /** Those of the users that may have a session; one pass over the registries. */

@@ -32,7 +32,12 @@ export function userKey(tagIndex: number, userHash: number): number {
 /** The waiting logins, found by user. */
 export class LoginRequests {
   readonly #waiting = new Set<WaitingRequest>();
-  readonly #byUser = new Map<number, WaitingRequest[]>();
+  readonly #max: number;
+  readonly #byUser = new Map<number, Set<WaitingRequest>>();
+
+  constructor(max = MAX_WAITING_REQUESTS) {
+    this.#max = max;
+  }
 
   get size(): number {
     return this.#waiting.size;
@@ -40,22 +45,23 @@ export class LoginRequests {
 
   /** False when the table is full. */
   add(request: LoginRequest, reason: DelayReason, createdMs: number): boolean {
-    if (this.#waiting.size >= MAX_WAITING_REQUESTS) return false;
+    if (this.#waiting.size >= this.#max) return false;
     const waiting: WaitingRequest = { ...request, reason, createdMs };
     this.#waiting.add(waiting);
     const key = userKey(request.tagIndex, request.userHash);
-    const list = this.#byUser.get(key);
-    if (list === undefined) this.#byUser.set(key, [waiting]);
-    else list.push(waiting);
+    const ofUser = this.#byUser.get(key);
+    if (ofUser === undefined) this.#byUser.set(key, new Set([waiting]));
+    else ofUser.add(waiting);
     return true;
   }
 
   /** Takes out the logins of one user, to be tried again. */
   takeUser(tagIndex: number, userHash: number): (LoginRequest & { readonly createdMs: number })[] {
-    const list = this.#byUser.get(userKey(tagIndex, userHash)) ?? [];
-    this.#byUser.delete(userKey(tagIndex, userHash));
-    for (const request of list) this.#waiting.delete(request);
-    return list;
+    const key = userKey(tagIndex, userHash);
+    const taken = [...(this.#byUser.get(key) ?? [])];
+    this.#byUser.delete(key);
+    for (const request of taken) this.#waiting.delete(request);
+    return taken;
   }
 
   /** Takes out all logins with this reason. */
@@ -89,9 +95,8 @@ export class LoginRequests {
   #remove(request: WaitingRequest): void {
     this.#waiting.delete(request);
     const key = userKey(request.tagIndex, request.userHash);
-    const rest = (this.#byUser.get(key) ?? []).filter((other) => other !== request);
-    if (rest.length === 0) this.#byUser.delete(key);
-    else this.#byUser.set(key, rest);
+    const ofUser = this.#byUser.get(key);
+    if (ofUser?.delete(request) && ofUser.size === 0) this.#byUser.delete(key);
   }
 }
 

@@ -1,3 +1,4 @@
+import { invariant } from '../../shared/errors.ts';
 import {
   createShard,
   findSlot,
@@ -56,8 +57,9 @@ export class UserTableWriter {
     return Atomics.load(words, index + STAMP) >>> 0;
   }
 
-  /** Adds a user or changes its word (never 0), and raises its stamp. */
+  /** Adds a user or changes its word (neither hash nor word is 0), and raises its stamp. */
   set(userHash: number, word: number, stampSecs: number): void {
+    invariant(userHash !== 0 && word !== 0, 'no user has the hash 0 or the word 0');
     const shard = shardOf(userHash);
     const index = findSlot(this.shards[shard], userHash);
     if (index >= 0) {

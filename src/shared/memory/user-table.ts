@@ -53,9 +53,13 @@ export function findSlot(words: Int32Array, userHash: number): number {
   }
 }
 
-/** Raises the stamp; an older time never overwrites a newer one by more than the race of a second. */
+/** Raises the stamp; an older time never overwrites a newer one, whoever wrote that. */
 export function raiseStamp(words: Int32Array, index: number, nowSecs: number): void {
-  if (Atomics.load(words, index + STAMP) >>> 0 < nowSecs) {
-    Atomics.store(words, index + STAMP, nowSecs | 0);
+  let seen = Atomics.load(words, index + STAMP);
+  // Bounded: another turn means that somebody else has raised it.
+  while (seen >>> 0 < nowSecs) {
+    const found = Atomics.compareExchange(words, index + STAMP, seen, nowSecs | 0);
+    if (found === seen) return;
+    seen = found;
   }
 }

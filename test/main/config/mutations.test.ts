@@ -14,7 +14,7 @@ const inputs = readdirSync(FOLDER).map((name) => {
 
 /** Replay: FAST_CHECK_SEED=… npx vitest run test/main/config/mutations.test.ts */
 const seed = Number(process.env['FAST_CHECK_SEED'] ?? Date.now() & 0x7fffffff);
-const options = { seed, numRuns: 1500 };
+const options = { seed, numRuns: 800 };
 const replay = `FAST_CHECK_SEED=${seed} npx vitest run test/main/config/mutations.test.ts`;
 
 /** Any outcome but a configuration that survives a round trip, or a bounded ConfigError, fails. */

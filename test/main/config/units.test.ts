@@ -37,7 +37,7 @@ describe('durations', () => {
 
   it('are printed so that they can be read', () => {
     fc.assert(
-      fc.property(fc.nat(2 ** 40), (ms) => {
+      fc.property(fc.nat(2 ** 36), (ms) => {
         expect(parseDuration(durationText(ms))).toBe(ms);
         expect(parseDuration(durationText(ms * 60_000))).toBe(ms * 60_000);
       }),
