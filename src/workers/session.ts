@@ -393,11 +393,13 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   #end(reason: string): void {
     if (this.#phase === Phase.closed) return;
     this.#phase = Phase.closed;
-    const context = this.#context;
-    const fields = { session: this.#sessionId };
-    const isLoggedIn = this.#facts === null;
-    if (isLoggedIn) context.log.debug({ ...fields, user: this.#user }, `session ended: ${reason}`);
-    else if (this.#link !== null) context.log.info(fields, `aborted login: ${reason}`);
+    const { log, sessions } = this.#context;
+    const user = this.#user;
+    if (this.#facts === null) {
+      log.debug({ session: this.#sessionId, user }, `session ended: ${reason}`);
+    } else if (this.#link !== null) {
+      log.info({ ...this.#logFields(this.#facts), user }, `login aborted: ${reason}`);
+    }
     this.#leavePrelogin();
     clearTimeout(this.#timer ?? undefined);
     this.#timer = null;
@@ -406,7 +408,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#client.destroy();
     this.#link?.abandon();
     this.#link = null;
-    context.sessions.delete(this);
+    sessions.delete(this);
   }
 
   #leavePrelogin(): void {

@@ -16,6 +16,7 @@ import { compileUserHash } from '../shared/user-hash.ts';
 import { BackendHealth } from './backend-health.ts';
 import { DirectoryClient } from './directory-client.ts';
 
+import { openLog } from './log-destination.ts';
 import { PreloginLimit } from './prelogin-limit.ts';
 import type { Protocol } from './protocols/engine.ts';
 import { imapProtocol } from './protocols/imap/protocol.ts';
@@ -30,12 +31,8 @@ const REFRESH_MS = 1000;
 /** At a stop, what goodbyes may take. */
 const STOP_GRACE_MS = 1000;
 
-/** A write of at most this size to a pipe is whole: lines of several threads do not mix. */
-const LOG_WRITE_BYTES = 4096;
+/** A log line waits this long at most. */
 const LOG_FLUSH_MS = 100;
-/** Log lines that wait for a slow reader; more are dropped. */
-const LOG_MAX_BYTES = 8 * 1024 * 1024;
-
 const PROTOCOLS: Readonly<Record<ProtocolName, Protocol>> = {
   imap: imapProtocol,
   pop3: pop3Protocol,
@@ -52,7 +49,7 @@ class Worker {
   readonly #directory: DirectoryClient;
   readonly #sessions = new Set<Session>();
   readonly #servers: net.Server[] = [];
-  readonly #destination: ReturnType<typeof pino.destination>;
+  readonly #destination: ReturnType<typeof openLog>;
   readonly #contexts: Readonly<Record<ProtocolName, WorkerContext>>;
 
   constructor(start: WorkerStart) {
@@ -68,13 +65,7 @@ class Worker {
       settings.userExpireSecs,
       (message) => this.#post(message),
     );
-    this.#destination = pino.destination({
-      dest: settings.logDestination,
-      sync: false,
-      minLength: LOG_WRITE_BYTES / 2,
-      maxWrite: LOG_WRITE_BYTES,
-      maxLength: LOG_MAX_BYTES,
-    });
+    this.#destination = openLog(settings.logDestination);
     this.#contexts = this.#createContexts();
   }
 

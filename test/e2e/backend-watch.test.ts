@@ -78,7 +78,7 @@ const LOGIN = (at: string, pid: number, id: string): string =>
 
 test('an end that is logged before its login still ends the session', () => {
   const log =
-    '1700000000.000005 imap(u)<7><s1>: Info: Logged out in=1 out=2\n' +
+    '1700000000.000005 imap(u)<7><s1>: Info: Disconnected: Logged out in=1 ended=<7/s1>\n' +
     `${LOGIN('1700000000.000009', 7, 's1')}${LOGIN('1700000001.000000', 8, 's2')}`;
   const sessions = sessionsOf('b1', log);
   expect(sessions.map(({ sessionId, startUs, endUs }) => ({ sessionId, startUs, endUs }))).toEqual([
@@ -90,7 +90,7 @@ test('an end that is logged before its login still ends the session', () => {
 test('an overlap of one microsecond counts, touching ends do not', () => {
   const first = sessionsOf(
     'b1',
-    `${LOGIN('1700000000.000000', 7, 's1')}1700000001.000000 imap(u)<7><s1>: Info: Logged out\n`,
+    `${LOGIN('1700000000.000000', 7, 's1')}1700000001.000000 imap: Info: Disconnected: Logged out in=1 ended=<7/s1>\n`,
   );
   const at = (stamp: string) => sessionsOf('b2', LOGIN(stamp, 9, 's9'));
   expect(findOverlaps([...first, ...at('1700000001.000000')])).toEqual([]);

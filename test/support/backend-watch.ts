@@ -34,8 +34,8 @@ export interface WatchedBackend {
 
 const LOGIN =
   /^(\d+\.\d{6}) (imap|pop3)-login: Info: Login: user=<([^>]*)>.* rip=(\S+?), real_rip=(\S+?),.* mpid=(\d+),.* session=<([^>]*)>/;
-const END =
-  /^(\d+\.\d{6}) (imap|pop3)\((.*?)\)<(\d+)><([^>]*)>: Info: (?:Logged out|Disconnected|Connection closed)/;
+/** Whatever prefix it has; see imap_logout_format in the lab's dovecot-backend.conf. */
+const END = /^(\d+\.\d{6}) (?:imap|pop3).*: Info: Disconnected.* ended=<([^>]*)>$/;
 /** A mail process that crashed or was killed says nothing itself. */
 const CHILD_DIED = /^(\d+\.\d{6}) (?:imap|pop3).*service\((?:imap|pop3)\): child (\d+) /;
 /** Written by DovecotBackend when no process is left. */
@@ -99,6 +99,7 @@ export class BackendWatch {
 
 /** Reads one backend's log. */
 export function sessionsOf(backend: string, log: string): SessionInterval[] {
+  /** By process and session: a login that is tried again has the same session id. */
   const open = new Map<string, SessionInterval>();
   const done: SessionInterval[] = [];
   /** The two lines come from two processes and may be swapped in the log. */
@@ -116,8 +117,8 @@ export function sessionsOf(backend: string, log: string): SessionInterval[] {
     const login = LOGIN.exec(line);
     if (login !== null) {
       const [, at, protocol, user, clientIp, connectedIp, pid, sessionId] = login;
-      const key = `${pid}/${sessionId}`;
       const startUs = microseconds(at);
+      const key = `${pid}/${sessionId}`;
       open.set(key, {
         ...{ user, backend, protocol, sessionId, pid: Number(pid), clientIp, connectedIp },
         ...{ startUs, endUs: null },
@@ -128,7 +129,7 @@ export function sessionsOf(backend: string, log: string): SessionInterval[] {
     }
     const end = END.exec(line);
     if (end !== null) {
-      finish(`${end[4]}/${end[5]}`, microseconds(end[1]));
+      finish(end[2], microseconds(end[1]));
       continue;
     }
     const death = CHILD_DIED.exec(line);

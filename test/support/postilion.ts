@@ -7,8 +7,7 @@ import { stringify } from 'yaml';
 import { withDeadline } from './deadline.ts';
 import { type ProgramResult, runProgram } from './run-program.ts';
 
-const BIN =
-  process.env['TMP_BIN'] ?? new URL('../../src/main/cli/bin.ts', import.meta.url).pathname;
+const BIN = new URL('../../src/main/cli/bin.ts', import.meta.url).pathname;
 const START_DEADLINE_MS = 20_000;
 const STOP_DEADLINE_MS = 15_000;
 const LOG_DEADLINE_MS = 10_000;

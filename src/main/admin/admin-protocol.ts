@@ -1,3 +1,6 @@
+/** Name of the socket below base_dir, as in Dovecot. */
+export const ADMIN_SOCKET_NAME = 'director-admin';
+
 export const ADMIN_HANDSHAKE = 'VERSION\tdirector-doveadm\t1\t0\n';
 const HANDSHAKE_LINE = /^VERSION\tdirector-doveadm\t1\t\d{1,10}$/;
 const UINT = /^\d{1,10}$/;

@@ -7,8 +7,8 @@ import { AdminConnection } from './admin-connection.ts';
 import { adminLimits } from './admin-limits.ts';
 import type { DirectoryView } from './directory-view.ts';
 
-/** Name of the socket below base_dir, as in Dovecot. */
-export const ADMIN_SOCKET_NAME = 'director-admin';
+export { ADMIN_SOCKET_NAME } from './admin-protocol.ts';
+
 /** Read and write for the owner only: nobody else may look at users or move them. */
 const SOCKET_UMASK = 0o177;
 

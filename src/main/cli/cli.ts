@@ -3,10 +3,7 @@ import { PostilionError } from '../../shared/errors.ts';
 import { ConfigError } from '../config/config-error.ts';
 import { ByteOutput } from './byte-output.ts';
 import { CommandError } from './command-error.ts';
-import { check } from './commands/check.ts';
-import { demo } from './commands/demo.ts';
 import { directorCommand } from './commands/director.ts';
-import { serveCommand } from './commands/serve.ts';
 import { ExitCode } from './exit-code.ts';
 
 /** Runs a command line (without the names of node and script) and gives the exit code. */
@@ -23,6 +20,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
+/** Commands are imported when they run: `director` starts in half the time without the others. */
 function createProgram(setExitCode: (code: number) => void): Command {
   const output = new ByteOutput(process.stdout);
   const program = new Command('postilion')
@@ -33,17 +31,26 @@ function createProgram(setExitCode: (code: number) => void): Command {
     .command('serve')
     .description('run a director in the foreground')
     .requiredOption(configOption, 'configuration')
-    .action((options: { config: string }) => serveCommand(options.config));
+    .action(async (options: { config: string }) => {
+      const { serveCommand } = await import('./commands/serve.ts');
+      await serveCommand(options.config);
+    });
   program
     .command('check')
     .description('validate a configuration and print it with the defaults filled in')
     .requiredOption(configOption, 'configuration')
-    .action((options: { config: string }) => check(options.config, output));
+    .action(async (options: { config: string }) => {
+      const { check } = await import('./commands/check.ts');
+      await check(options.config, output);
+    });
   program
     .command('demo')
     .description('run a director with three backends and fifty users, without configuration')
     .option('--once', 'print the table when all users are served, and end')
-    .action(async (options: { once?: true }) => setExitCode(await demo(options.once === true)));
+    .action(async (options: { once?: true }) => {
+      const { demo } = await import('./commands/demo.ts');
+      setExitCode(await demo(options.once === true));
+    });
   program.addCommand(directorCommand(output));
   settle(program);
   return program;
@@ -70,6 +77,11 @@ function report(error: unknown): number {
     return error.exitCode;
   }
   if (error instanceof PostilionError && error.code !== 'INVARIANT_BROKEN') {
+    process.stderr.write(`postilion: ${error.message}\n`);
+    return ExitCode.Failure;
+  }
+  if (error instanceof Error && 'syscall' in error) {
+    // The system refused something: a port that is taken, a socket path without permission.
     process.stderr.write(`postilion: ${error.message}\n`);
     return ExitCode.Failure;
   }

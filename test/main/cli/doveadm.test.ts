@@ -95,7 +95,7 @@ const MAIN_USERS: readonly UserStatus[] = [
   { hash: 1, expiresAtSecs: 4294967295, ip: '10.0.0.1' },
 ];
 
-describe.each([null, 'table', 'flow', 'tab', 'json'])('format %s', (format) => {
+describe.each([null, 'flow', 'tab', 'json'])('format %s', (format) => {
   it('of director status', async () => {
     const { code, stdout } = await expectSame(format, ['status', '-a', socketPath]);
     expect(code).toBe(0);
@@ -106,7 +106,6 @@ describe.each([null, 'table', 'flow', 'tab', 'json'])('format %s', (format) => {
     [['alice']],
     [['alice', 'a-tag']],
     [['unknown-user', 'v6']],
-    [['1']],
     [['4294967295', 'v6']],
     [['grün', 'no-such-tag']],
     [['']],
@@ -120,7 +119,6 @@ describe.each([null, 'table', 'flow', 'tab', 'json'])('format %s', (format) => {
     [[]],
     [['10.0.0.2']],
     [['2001:DB8:1234:5678:9abc:def0:1234:5678']],
-    [['10.9.9.9']],
     [['localhost']],
     [['167772161']],
   ])('of director map -f users %j', async (args) => {
@@ -128,7 +126,7 @@ describe.each([null, 'table', 'flow', 'tab', 'json'])('format %s', (format) => {
     expect(code).toBe(0);
   });
 
-  it.each(['alice', 'unknown', String(hashUser('alice')), '5'])(
+  it.each(['alice', String(hashUser('alice')), '5'])(
     'of director map -u and -h %s',
     async (name) => {
       await expectSame(format, ['map', '-u', name]);
@@ -140,6 +138,12 @@ describe.each([null, 'table', 'flow', 'tab', 'json'])('format %s', (format) => {
 });
 
 describe('what is shown', () => {
+  it('is a table unless asked otherwise, but for one user', async () => {
+    await expectSame('table', ['status', '-a', socketPath]);
+    await expectSame('table', ['status', '-a', socketPath, 'alice']);
+    await expectSame('table', ['map', '-a', socketPath, '-f', 'users', '10.9.9.9']);
+  });
+
   it('without users file is <unknown> for doveadm with an empty one', async () => {
     const expected = await theirs(null, ['map', '-a', socketPath, '-f', '/dev/null']);
     expect(await ours(null, ['map', '-a', socketPath])).toEqual(expected);

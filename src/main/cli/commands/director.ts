@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { compileUserHash } from '../../../shared/user-hash.ts';
-import { ADMIN_SOCKET_NAME } from '../../admin/admin-server.ts';
-import { type Config, loadConfig } from '../../config/config.ts';
+import { ADMIN_SOCKET_NAME } from '../../admin/admin-protocol.ts';
+import type { Config } from '../../config/config.ts';
 import type { ByteOutput } from '../byte-output.ts';
 import { CommandError } from '../command-error.ts';
 import { ExitCode } from '../exit-code.ts';
@@ -112,7 +112,10 @@ async function map(
 }
 
 async function configOf({ config }: DirectorOptions): Promise<Config | null> {
-  return config === undefined ? null : await loadConfig(config);
+  if (config === undefined) return null;
+  // Half of the time that a command takes to start, and seldom needed.
+  const { loadConfig } = await import('../../config/config.ts');
+  return await loadConfig(config);
 }
 
 function socketOf(config: Config | null): string {
