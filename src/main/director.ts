@@ -149,5 +149,5 @@ function workerSettings(config: Config, logDestination: number | string): Worker
 }
 
 function backendSettings(backend: Config['backends']['imap']): WorkerSettings['backends']['imap'] {
-  return { port: backend.port, isTrusting: backend.trusted, useSasl: false };
+  return { port: backend.port, isTrusting: backend.trusted, useSasl: backend.sasl };
 }

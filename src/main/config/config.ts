@@ -23,6 +23,8 @@ export interface BackendConfig {
   readonly port: number;
   /** The backend believes what we say about the client (its login_trusted_networks has us). */
   readonly trusted: boolean;
+  /** Log in by SASL PLAIN instead of LOGIN or USER/PASS. */
+  readonly sasl: boolean;
 }
 
 export interface DirectorConfig {
@@ -68,7 +70,6 @@ export interface Config {
   readonly backends: { readonly imap: BackendConfig; readonly pop3: BackendConfig };
   readonly log: {
     readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error';
-    readonly format: 'json' | 'text';
   };
 }
 

@@ -120,12 +120,13 @@ function backend(defaultPort: number) {
     .strictObject({
       port: type.port().default(defaultPort),
       trusted: type.boolean().default(false),
+      sasl: type.boolean().default(false),
       tls: type.onlySupported('off', TLS_MODES).optional(),
       ca: type.unsupported(),
       verify: type.unsupported(),
       haproxy: type.onlySupported('off', ['v1', 'v2']).optional(),
     })
-    .transform((value) => ({ port: value.port, trusted: value.trusted }))
+    .transform((value) => ({ port: value.port, trusted: value.trusted, sasl: value.sasl }))
     .prefault({});
 }
 
@@ -184,7 +185,7 @@ export function configSchema(folder: string) {
     log: z
       .strictObject({
         level: type.oneOf(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
-        format: type.oneOf(['json', 'text']).default('json'),
+        format: type.onlySupported('json', ['text']).optional(),
       })
       .prefault({}),
   });

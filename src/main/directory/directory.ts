@@ -508,10 +508,6 @@ export class Directory implements DirectoryView {
     }));
   }
 
-  hasTag(tag: string): boolean {
-    return this.#hosts.tagIndex(tag) >= 0;
-  }
-
   currentHost(tag: string, userHash: number): { ip: string; expiresAtSecs: number } | null {
     const tagIndex = this.#hosts.tagIndex(tag);
     if (tagIndex < 0) return null;

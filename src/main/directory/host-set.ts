@@ -41,12 +41,14 @@ export class HostSet {
   readonly #byIp = new Map<string, Host>();
   readonly #byId = new Map<number, Host>();
   readonly #vhosts = new Map<string, Uint32Array>();
-  #sorted: readonly Host[] = [];
+  /** In address order; null after a change, until somebody asks. */
+  #sorted: readonly Host[] | null = null;
   /** Tag names by index; '' is always 0. */
   readonly tags: string[] = [''];
 
   /** In address order. */
   get hosts(): readonly Host[] {
+    this.#sorted ??= [...this.#byIp.values()].sort((a, b) => compareAddresses(a.ip, b.ip));
     return this.#sorted;
   }
 
@@ -81,7 +83,7 @@ export class HostSet {
     };
     this.#byIp.set(host.ip, host);
     this.#byId.set(host.hostId, host);
-    this.#sort();
+    this.#sorted = null;
     return host;
   }
 
@@ -89,15 +91,11 @@ export class HostSet {
     this.#byIp.delete(host.ip);
     this.#byId.delete(host.hostId);
     this.#vhosts.delete(host.ip);
-    this.#sort();
+    this.#sorted = null;
   }
 
   buildRing(): HostRing {
-    return buildHostRing(this.#sorted, this.tags.length, (ip, count) => this.#hashes(ip, count));
-  }
-
-  #sort(): void {
-    this.#sorted = [...this.#byIp.values()].sort((a, b) => compareAddresses(a.ip, b.ip));
+    return buildHostRing(this.hosts, this.tags.length, (ip, count) => this.#hashes(ip, count));
   }
 
   #idOf(ip: string): number {

@@ -239,7 +239,6 @@ export class StressDirector {
     Atomics.store(this.#world.words, Word.nowSecs, Math.floor(this.#nowMs / 1000));
     this.#directory.tick(this.#nowMs);
     this.#step++;
-    Atomics.store(this.#world.words, Word.steps, this.#step);
   }
 
   #takeMessages(): void {

@@ -33,8 +33,8 @@ const random = seededRandom(start.seed);
 const MAX_TICK_OPERATIONS = 40;
 const TICKS_PER_PAUSE = 30;
 const PAUSE_MS = 0.2;
-/** At the `read-before-enter` mutation: how long main is waited for. */
-const MAX_SPINS = 200_000;
+/** At the `read-before-enter` mutation: the time between the two. */
+const LOST_MS = 20;
 
 function below(limit: number): number {
   return Math.floor(random() * limit);
@@ -150,10 +150,8 @@ function login(): void {
   const userHash = world.watched[user];
   if (mutation === 'read-before-enter') {
     reader.readAhead(tagIndex, userHash);
-    const step = Atomics.load(world.words, Word.steps);
-    for (let spins = 0; spins < MAX_SPINS; spins++) {
-      if (Atomics.load(world.words, Word.steps) - step >= 2) break;
-    }
+    // As if the thread lost its processor right here.
+    if (below(20) === 0) Atomics.wait(world.words, Word.stop, 0, LOST_MS);
   }
   client.enter(tagIndex, userHash, new StressSession(user), nowSecs());
 }

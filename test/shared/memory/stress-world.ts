@@ -30,8 +30,6 @@ export const PINNED_TAG = 2;
 export const Word = {
   nowSecs: 0,
   stop: 1,
-  /** Steps of main, so that a reader can wait for it to have moved on. */
-  steps: 2,
   /** The number of the newest ring that may be in use, and that is in use. */
   ringsAnnounced: 3,
   ringsPublished: 4,
