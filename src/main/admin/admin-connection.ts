@@ -1,9 +1,9 @@
 import { formatAddress } from '../../shared/ip-address.ts';
+import { splitTabEscaped, tabEscape } from '../../shared/wire/tab-escape.ts';
 import { adminLimits } from './admin-limits.ts';
 import { ADMIN_HANDSHAKE, isCompatibleHandshake, parseUint32 } from './admin-protocol.ts';
 import type { DirectoryView, UserStatus } from './directory-view.ts';
 import { parseNetAddress } from './net-address.ts';
-import { splitTabEscaped, tabEscape } from './tab-escape.ts';
 
 const LF = 0x0a;
 

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { errorCode } from '../../shared/errors.ts';
+import { tabEscape } from '../../shared/wire/tab-escape.ts';
 import { ADMIN_HANDSHAKE, isCompatibleHandshake } from '../admin/admin-protocol.ts';
-import { tabEscape } from '../admin/tab-escape.ts';
 import { CommandError } from './command-error.ts';
 import { ExitCode } from './exit-code.ts';
 

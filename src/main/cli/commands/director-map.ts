@@ -1,9 +1,9 @@
 import { lookup } from 'node:dns/promises';
 import { errorCode } from '../../../shared/errors.ts';
 import { canonicalAddress, formatAddress } from '../../../shared/ip-address.ts';
+import { splitTabEscaped } from '../../../shared/wire/tab-escape.ts';
 import { parseUint32 } from '../../admin/admin-protocol.ts';
 import { parseNetAddress } from '../../admin/net-address.ts';
-import { splitTabEscaped } from '../../admin/tab-escape.ts';
 import { type ByteOutput, utf8Bytes } from '../byte-output.ts';
 import { CommandError } from '../command-error.ts';
 import { DirectorClient } from '../director-client.ts';

@@ -1,4 +1,4 @@
-import { splitTabEscaped } from '../../admin/tab-escape.ts';
+import { splitTabEscaped } from '../../../shared/wire/tab-escape.ts';
 import { type ByteOutput, utf8Bytes } from '../byte-output.ts';
 import { CommandError } from '../command-error.ts';
 import { DirectorClient } from '../director-client.ts';

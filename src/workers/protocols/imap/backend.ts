@@ -1,18 +1,16 @@
 import { backendLimits, imapLimits } from '../../../shared/limits.ts';
 import { hasCapability, isQuotable, quoted } from '../../../shared/wire/imap-quoting.ts';
-import { LineSplitter } from '../../../shared/wire/line-splitter.ts';
 import { plainInitialResponse } from '../../../shared/wire/sasl.ts';
-import type { BackendEngine, BackendLogin, BackendSink, LoginFailure } from '../engine.ts';
-import { loggable } from '../loggable.ts';
+import type { LoginFailure } from '../engine.ts';
+import { LoginBackend, withoutControls } from '../login-backend.ts';
 import { capabilityCode } from './replies.ts';
 
 /**
- * - `banner`: nothing was sent yet
  * - `capability`: waiting for the list, because the banner had none
  * - `literal`, `auth-continue`: waiting for `+`
  * - `login`: everything was sent
  */
-type Phase = 'banner' | 'capability' | 'literal' | 'auth-continue' | 'login' | 'dead';
+type Phase = 'capability' | 'literal' | 'auth-continue' | 'login';
 
 /** Tags: ID, CAPABILITY and the login. */
 const ID = 'I';
@@ -20,48 +18,24 @@ const CAPABILITY = 'C';
 const LOGIN = 'L';
 
 /** IMAP towards the backend (fact sheet 2.2; Dovecot 2.3.19.1's imap-proxy.c). */
-export class ImapBackend implements BackendEngine {
-  readonly #login: BackendLogin;
-  readonly #sink: BackendSink;
-  readonly #lines = new LineSplitter(backendLimits.lineBytes);
-  #phase: Phase = 'banner';
+export class ImapBackend extends LoginBackend<Phase> {
   #capability = '';
   #lineCount = 0;
   /** What is sent for each `+` that the backend owes us, in order. */
   #continuations: string[] = [];
 
-  constructor(login: BackendLogin, sink: BackendSink) {
-    this.#login = login;
-    this.#sink = sink;
-  }
-
-  get state(): string {
-    return this.#phase;
-  }
-
-  receive(chunk: Buffer): void {
-    if (this.#phase === 'dead') return;
-    this.#lines.push(chunk);
-    for (let line = this.#lines.next(); line !== null; line = this.#lines.next()) {
-      this.#receiveLine(line);
-      // Changed by the line; the compiler does not see that.
-      if ((this.#phase as Phase) === 'dead') return;
-    }
-    if (this.#lines.isTooLong) this.#fail({ kind: 'protocol' }, 'Too long input line');
-  }
-
-  #receiveLine(line: string): void {
-    if (this.#phase === 'banner') {
+  protected override receiveLine(line: string): void {
+    if (this.phase === 'banner') {
       this.#receiveBanner(line);
     } else if (line.startsWith(`${LOGIN} `)) {
       this.#receiveAnswer(line.slice(2));
     } else if (++this.#lineCount > backendLimits.linesBeforeLogin) {
-      this.#fail({ kind: 'protocol' }, 'Too many lines before the login was answered');
+      this.fail({ kind: 'protocol' }, 'Too many lines before the login was answered');
     } else if (line.startsWith('+')) {
       this.#receiveContinuation();
     } else if (line.startsWith('* ')) {
       this.#receiveUntagged(line);
-    } else if (line.startsWith(`${CAPABILITY} `) && this.#phase === 'capability') {
+    } else if (line.startsWith(`${CAPABILITY} `) && this.phase === 'capability') {
       // Whatever it says: without a list we know of no extension.
       this.#sendLogin('');
     }
@@ -70,37 +44,33 @@ export class ImapBackend implements BackendEngine {
 
   #receiveBanner(line: string): void {
     if (!line.startsWith('* OK ')) {
-      this.#fail({ kind: 'protocol' }, `Invalid banner: ${this.#loggable(line)}`);
+      this.fail({ kind: 'protocol' }, `Invalid banner: ${this.loggable(line)}`);
       return;
     }
-    if (this.#login.facts.ttl <= 1) {
-      this.#fail({ kind: 'remote-config' }, 'TTL used up: proxies appear to be looping');
-      return;
-    }
-    this.#sink.greeted();
+    if (!this.greeted()) return;
     this.#capability = withoutControls(capabilityCode(line.slice(5)) ?? '');
     if (this.#capability === '') {
       // Not pipelined: the list may forbid LOGIN, and tells how to send literals.
-      this.#phase = 'capability';
-      this.#sink.send(`${CAPABILITY} CAPABILITY\r\n`);
+      this.phase = 'capability';
+      this.sink.send(`${CAPABILITY} CAPABILITY\r\n`);
       return;
     }
     const id =
-      this.#login.sendIdentity && hasCapability(this.#capability, 'ID') ? this.#idCommand() : '';
+      this.login.sendIdentity && hasCapability(this.#capability, 'ID') ? this.#idCommand() : '';
     // A client that asked gets an untagged list, and a backend is made to send one in the same way.
-    const ask = this.#login.askedCapability ? `${CAPABILITY} CAPABILITY\r\n` : '';
+    const ask = this.login.askedCapability ? `${CAPABILITY} CAPABILITY\r\n` : '';
     this.#sendLogin(id + ask);
   }
 
   #idCommand(): string {
-    const { facts, retainedId } = this.#login;
+    const { facts, retainedId } = this.login;
     let fields = retainedId === '' ? '' : `${retainedId} `;
     fields +=
       `"x-session-id" ${quoted(facts.sessionId)}` +
       ` "x-originating-ip" "${facts.remoteIp}" "x-originating-port" "${facts.remotePort}"` +
       ` "x-connected-ip" "${facts.localIp}" "x-connected-port" "${facts.localPort}"` +
       ` "x-proxy-ttl" "${facts.ttl - 1}"`;
-    for (const [name, value] of this.#login.forward) {
+    for (const [name, value] of this.login.forward) {
       const text = this.#idValue(value);
       if (text !== null) fields += ` ${quoted(`x-forward-${name}`)} ${text}`;
     }
@@ -122,17 +92,17 @@ export class ImapBackend implements BackendEngine {
 
   /** Sends the login, or as much of it as need not wait, in one write behind `commands`. */
   #sendLogin(commands: string): void {
-    if (this.#login.useSasl) {
+    if (this.login.useSasl) {
       this.#sendAuthenticate(commands);
       return;
     }
     if (hasCapability(this.#capability, 'LOGINDISABLED')) {
-      this.#fail({ kind: 'remote-config' }, 'LOGINDISABLED advertised, but SSL/TLS not enabled');
+      this.fail({ kind: 'remote-config' }, 'LOGINDISABLED advertised, but SSL/TLS not enabled');
       return;
     }
     const pieces: string[] = [];
     let piece = `${commands}${LOGIN} LOGIN`;
-    for (const value of [this.#login.user, this.#login.password]) {
+    for (const value of [this.login.user, this.login.password]) {
       if (isQuotable(value)) {
         piece += ` ${quoted(value)}`;
       } else if (this.#canPipelineLiteral(value)) {
@@ -148,10 +118,10 @@ export class ImapBackend implements BackendEngine {
 
   #sendAuthenticate(commands: string): void {
     if (!hasCapability(this.#capability, 'AUTH=PLAIN')) {
-      this.#fail({ kind: 'remote-config' }, 'AUTH=PLAIN not advertised');
+      this.fail({ kind: 'remote-config' }, 'AUTH=PLAIN not advertised');
       return;
     }
-    const response = plainInitialResponse(this.#login.user, this.#login.password);
+    const response = plainInitialResponse(this.login.user, this.login.password);
     const command = `${commands}${LOGIN} AUTHENTICATE PLAIN`;
     this.#sendPieces(
       hasCapability(this.#capability, 'SASL-IR')
@@ -165,17 +135,17 @@ export class ImapBackend implements BackendEngine {
   #sendPieces(pieces: string[], waiting: 'literal' | 'auth-continue'): void {
     const [first, ...continuations] = pieces as [string, ...string[]];
     this.#continuations = continuations;
-    this.#phase = continuations.length > 0 ? waiting : 'login';
-    this.#sink.send(first);
+    this.phase = continuations.length > 0 ? waiting : 'login';
+    this.sink.send(first);
   }
 
   #receiveContinuation(): void {
     const next = this.#continuations.shift();
     if (next !== undefined) {
-      if (this.#continuations.length === 0) this.#phase = 'login';
-      this.#sink.send(next);
-    } else if (this.#login.useSasl) {
-      this.#fail({ kind: 'protocol' }, 'Unexpected challenge');
+      if (this.#continuations.length === 0) this.phase = 'login';
+      this.sink.send(next);
+    } else if (this.login.useSasl) {
+      this.fail({ kind: 'protocol' }, 'Unexpected challenge');
     }
     // A late answer to a literal that did not wait (seen from Dovecot) does not matter.
   }
@@ -191,42 +161,26 @@ export class ImapBackend implements BackendEngine {
       case 'OK':
       case 'NO':
       case 'BAD':
-        this.#sink.forward(`${withoutControls(line)}\r\n`);
+        this.sink.forward(`${withoutControls(line)}\r\n`);
     }
   }
 
   #receiveAnswer(answer: string): void {
     const status = answer.split(' ', 1)[0]?.toUpperCase();
-    const isSent = this.#phase === 'login';
+    const isSent = this.phase === 'login';
     if (status === 'OK') {
       if (!isSent) {
-        this.#fail({ kind: 'protocol' }, 'Login accepted before it was sent');
+        this.fail({ kind: 'protocol' }, 'Login accepted before it was sent');
         return;
       }
-      this.#die();
-      const text = withoutControls(answer.slice(3));
-      this.#sink.accepted({ text, capability: this.#capability }, this.#lines.rest());
+      this.accept(answer.slice(3), this.#capability);
       return;
     }
-    if (this.#phase === 'capability') {
-      this.#fail({ kind: 'protocol' }, 'Login refused before it was sent');
+    if (this.phase === 'capability') {
+      this.fail({ kind: 'protocol' }, 'Login refused before it was sent');
       return;
     }
-    this.#fail(refusal(answer), this.#loggable(answer));
-  }
-
-  #loggable(line: string): string {
-    return loggable(line, this.#login);
-  }
-
-  #fail(failure: LoginFailure, detail: string): void {
-    this.#die();
-    this.#sink.failed(failure, detail);
-  }
-
-  #die(): void {
-    this.#phase = 'dead';
-    this.#continuations = [];
+    this.fail(refusal(answer), this.loggable(answer));
   }
 }
 
@@ -239,9 +193,4 @@ function refusal(answer: string): LoginFailure {
   if (code === undefined || code === 'AUTHENTICATIONFAILED') return { kind: 'auth' };
   const line = withoutControls(answer);
   return { kind: code === 'UNAVAILABLE' ? 'auth-tempfail' : 'auth-reply', line };
-}
-
-/** A line that is passed on cannot end early at a bare CR, nor carry a NUL. */
-function withoutControls(line: string): string {
-  return line.replace(/[\0\r]/g, '');
 }

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { pop3Limits } from '../../../shared/limits.ts';
 import { decodeBase64, encodeBase64 } from '../../../shared/wire/base64.ts';
-import { tabEscape, tabUnescape } from '../../../shared/wire/pop3-line.ts';
+import { tabEscape, tabUnescape } from '../../../shared/wire/tab-escape.ts';
 import type { BackendLogin, ForwardedIdentity } from '../engine.ts';
 import { isSafeForwardField, isSessionId, parsePort, parseTtl } from '../forwarded-identity.ts';
 

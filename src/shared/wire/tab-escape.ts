@@ -13,7 +13,7 @@ const UNESCAPED: Readonly<Record<string, string>> = {
   n: '\n',
 };
 
-/** Makes a text a field of a line of tab-separated fields, as Dovecot's strescape does. */
+/** Makes a text a field of a line of tab-separated fields, as Dovecot's lib/strescape.c does: admin and ring lines, XCLIENT FORWARD. */
 export function tabEscape(text: string): string {
   return text.replace(/[\0\x01\t\r\n]/g, (character) => ESCAPES[character]);
 }

@@ -1,0 +1,69 @@
+import { backendLimits } from '../../shared/limits.ts';
+import { LineSplitter } from '../../shared/wire/line-splitter.ts';
+import type { BackendEngine, BackendLogin, BackendSink, LoginFailure } from './engine.ts';
+import { loggable } from './loggable.ts';
+
+/** What the backend engines have in common: lines in, one end. `Phase` names what is awaited. */
+export abstract class LoginBackend<Phase extends string> implements BackendEngine {
+  protected readonly login: BackendLogin;
+  protected readonly sink: BackendSink;
+  protected phase: Phase | 'banner' | 'dead' = 'banner';
+  readonly #lines = new LineSplitter(backendLimits.lineBytes);
+
+  constructor(login: BackendLogin, sink: BackendSink) {
+    this.login = login;
+    this.sink = sink;
+  }
+
+  get state(): string {
+    return this.phase;
+  }
+
+  receive(chunk: Buffer): void {
+    if (this.phase === 'dead') return;
+    this.#lines.push(chunk);
+    for (let line = this.#lines.next(); line !== null; line = this.#lines.next()) {
+      this.receiveLine(line);
+      if (this.#isDead()) return;
+    }
+    if (this.#lines.isTooLong) this.fail({ kind: 'protocol' }, 'Too long input line');
+  }
+
+  /** A method, as a line changes the phase behind the compiler's back. */
+  #isDead(): boolean {
+    return this.phase === 'dead';
+  }
+
+  /** A whole line without its line end. Not called once the engine is dead. */
+  protected abstract receiveLine(line: string): void;
+
+  /** The greeting was good: true to go on with the login. */
+  protected greeted(): boolean {
+    if (this.login.facts.ttl <= 1) {
+      this.fail({ kind: 'remote-config' }, 'TTL used up: proxies appear to be looping');
+      return false;
+    }
+    this.sink.greeted();
+    return true;
+  }
+
+  protected accept(text: string, capability: string): void {
+    this.phase = 'dead';
+    this.sink.accepted({ text: withoutControls(text), capability }, this.#lines.rest());
+  }
+
+  protected fail(failure: LoginFailure, detail: string): void {
+    this.phase = 'dead';
+    this.sink.failed(failure, detail);
+  }
+
+  /** A line of the backend for the log, without the password that it may repeat. */
+  protected loggable(line: string): string {
+    return loggable(line, this.login);
+  }
+}
+
+/** A line that is passed on cannot end early at a bare CR, nor carry a NUL. */
+export function withoutControls(line: string): string {
+  return line.replace(/[\0\r]/g, '');
+}
