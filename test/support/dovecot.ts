@@ -66,10 +66,11 @@ export class DovecotBackend {
     return this.#master !== null;
   }
 
-  /** Starts Dovecot and waits until both protocols greet. */
+  /** Starts Dovecot, installed if it is missing (Debian), and waits until both protocols greet. */
   async start(): Promise<void> {
+    const program = await requireProgram('dovecot', ['dovecot-imapd', 'dovecot-pop3d']);
     // A process group of its own: whatever Dovecot starts can be found again by it.
-    const master = spawn('dovecot', ['-F', '-c', this.configPath], {
+    const master = spawn(program, ['-F', '-c', this.configPath], {
       stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,
     });
@@ -138,9 +139,8 @@ export class DovecotLab {
     this.backends = backends;
   }
 
-  /** Installs what is missing (Debian, as root) and starts backends named b1, b2, … */
+  /** Starts backends named b1, b2, … */
   static async start(count: number, firstNumber = 1): Promise<DovecotLab> {
-    await requireProgram('dovecot', ['dovecot-imapd', 'dovecot-pop3d']);
     if (process.getuid?.() !== 0) throw new Error('real Dovecot backends need root');
     const parent = searchableTemporaryDirectory();
     removeLeftovers(parent);

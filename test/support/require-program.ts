@@ -1,11 +1,12 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { outputOf } from './run-program.ts';
 
-const INSTALL_DEADLINE_MS = 300_000;
-/** Another test process may be installing too: apt waits for the other's lock. */
-const LOCK_TIMEOUT_SECS = 240;
+const INSTALL_DEADLINE_MS = 600_000;
+/** Test files run at the same time, and of two apt-get one fails: they take turns. */
+const TURN_FILE = join(tmpdir(), 'postilion-apt.lock');
 
 /** Gives the path of a program; installs the Debian packages if it is missing and we are root. */
 export async function requireProgram(
@@ -18,13 +19,11 @@ export async function requireProgram(
   if (process.getuid?.() !== 0) {
     throw new Error(`${name} is missing: install it (apt-get install ${packages}) or run as root`);
   }
-  const options = {
+  const script = `command -v ${name} || { apt-get update && apt-get install -y ${packages}; }`;
+  await outputOf('flock', [TURN_FILE, 'sh', '-c', script], {
     deadlineMs: INSTALL_DEADLINE_MS,
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-  };
-  const lock = ['-o', `DPkg::Lock::Timeout=${LOCK_TIMEOUT_SECS}`];
-  await outputOf('apt-get', [...lock, 'update'], options);
-  await outputOf('apt-get', [...lock, 'install', '-y', ...debianPackages], options);
+  });
   const installed = await findProgram(name);
   if (installed === null) throw new Error(`${packages} installed, but there is no ${name}`);
   return installed;
