@@ -29,7 +29,8 @@ export async function requireProgram(
   return installed;
 }
 
-async function findProgram(name: string): Promise<string | null> {
+/** Null: it is not there. */
+export async function findProgram(name: string): Promise<string | null> {
   // Servers live in sbin, which is not in everybody's PATH.
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
   for (const folder of folders) {

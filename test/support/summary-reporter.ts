@@ -5,6 +5,13 @@ import type { Reporter, TestModule, TestRunEndReason } from 'vitest/node';
  * A test file that could not be loaded, or an error outside of any test, counts as a failure.
  */
 export default class SummaryReporter implements Reporter {
+  readonly #skippedFiles: number;
+
+  /** @param skippedFiles files that were not even read; each counts as one skipped test */
+  constructor(skippedFiles = 0) {
+    this.#skippedFiles = skippedFiles;
+  }
+
   onTestRunEnd(
     modules: readonly TestModule[],
     unhandledErrors: readonly unknown[],
@@ -12,7 +19,7 @@ export default class SummaryReporter implements Reporter {
   ): void {
     let passed = 0;
     let failed = unhandledErrors.length;
-    let skipped = 0;
+    let skipped = this.#skippedFiles;
     for (const module of modules) {
       let failedHere = 0;
       for (const test of module.children.allTests()) {

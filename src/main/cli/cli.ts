@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { PostilionError } from '../../shared/errors.ts';
 import { ConfigError } from '../config/config-error.ts';
@@ -5,6 +6,11 @@ import { ByteOutput } from './byte-output.ts';
 import { CommandError } from './command-error.ts';
 import { directorCommand } from './commands/director.ts';
 import { ExitCode } from './exit-code.ts';
+
+/** package.json is three folders up, in the source tree and in dist/ alike. */
+const VERSION = (
+  createRequire(import.meta.url)('../../../package.json') as { readonly version: string }
+).version;
 
 /** Runs a command line (without the names of node and script) and gives the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -25,6 +31,7 @@ function createProgram(setExitCode: (code: number) => void): Command {
   const output = new ByteOutput(process.stdout);
   const program = new Command('postilion')
     .description('A mail director: keeps every user on one backend')
+    .version(VERSION, '--version')
     .enablePositionalOptions();
   const configOption = '-c, --config <file>';
   program

@@ -40,14 +40,18 @@ describe('the built program', () => {
       join(folder, 'tsconfig.json'),
       JSON.stringify({
         extends: join(ROOT, 'tsconfig.build.json'),
-        compilerOptions: { rootDir: join(ROOT, 'src'), outDir: folder, typeRoots: [] },
+        compilerOptions: {
+          rootDir: join(ROOT, 'src'),
+          outDir: join(folder, 'dist'),
+          typeRoots: [],
+        },
         files: [join(ROOT, 'src/main/cli/bin.ts')],
         include: [],
       }),
     );
     await runProgram(join(ROOT, 'node_modules/.bin/tsc'), ['-p', folder]);
-    await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
-    const bin = join(folder, 'main/cli/bin.js');
+    await writeFile(join(folder, 'package.json'), '{ "type": "module", "version": "0" }');
+    const bin = join(folder, 'dist/main/cli/bin.js');
 
     const hash = await outputOf(process.execPath, [bin, 'director', 'map', '-u', 'alice']);
     expect(hash.trim()).toMatch(/^\d+$/);

@@ -1,0 +1,42 @@
+import { findProgram, requireProgram } from './require-program.ts';
+
+/** Programs that we did not write and that tests run against, with their Debian packages. */
+const PEERS: readonly (readonly [program: string, ...packages: string[]])[] = [
+  ['dovecot', 'dovecot-imapd', 'dovecot-pop3d'],
+  ['doveadm', 'dovecot-core'],
+  ['curl', 'curl'],
+  ['python3', 'python3'],
+];
+
+/** The tests that need them. */
+export const PEER_TESTS: readonly string[] = [
+  'test/e2e/backend-failure.test.ts',
+  'test/e2e/backend-watch.test.ts',
+  'test/e2e/director-admin.test.ts',
+  'test/e2e/imap-clients.test.ts',
+  'test/e2e/login-log.test.ts',
+  'test/e2e/one-backend-per-user.test.ts',
+  'test/e2e/pop3-clients.test.ts',
+  'test/embedded/real-clients.test.ts',
+  'test/main/cli/doveadm.test.ts',
+  'test/shared/user-hash.test.ts',
+];
+
+/**
+ * Peers that are not here and that we cannot install. Never any in CI: there a missing peer is a
+ * failure, of the installation or of the tests.
+ */
+export async function missingPeers(): Promise<string[]> {
+  if (process.env['CI'] !== undefined || process.getuid?.() === 0) return [];
+  const missing: string[] = [];
+  for (const [program, ...packages] of PEERS) {
+    if ((await findProgram(program)) === null) missing.push(`${program} (${packages.join(', ')})`);
+  }
+  return missing;
+}
+
+/** Global set-up: installs what is missing, once, before the tests and outside of their deadlines. */
+export default async function installPeers(): Promise<void> {
+  if ((await missingPeers()).length > 0) return;
+  for (const [program, ...packages] of PEERS) await requireProgram(program, packages);
+}
