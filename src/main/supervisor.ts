@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { Piscina } from 'piscina';
@@ -200,10 +201,22 @@ export class Supervisor {
       await task;
     } catch (error) {
       failure = error;
-      // An error is reported before the thread has closed its sockets.
-      await this.#threads.get(workerId)?.exited;
+      await this.#endThread(workerId);
     }
     this.#workerEnded(workerId, index, failure);
+  }
+
+  /**
+   * An error is reported before the thread has closed its sockets, and one that was thrown (a port
+   * that is not to be had) leaves the thread and its sockets alive: ends it, and waits until it has.
+   */
+  async #endThread(workerId: number): Promise<void> {
+    // 'started' was posted earlier, but by another port: one turn of the loop brings it.
+    await nextTurn();
+    const started = this.#threads.get(workerId);
+    if (started === undefined) return;
+    await started.thread.terminate();
+    await started.exited;
   }
 
   #workerEnded(workerId: number, index: number, failure: unknown): void {

@@ -170,10 +170,13 @@ export class Directory implements DirectoryView {
   /** Removes the user if its time is over and it has no session. */
   #dropIfExpired(tagIndex: number, userHash: number, word: number, nowSecs: number): boolean {
     const table = this.#tables[tagIndex];
-    if (table.stampSecs(userHash) + this.#options.userExpireSecs > nowSecs) return false;
+    const { userExpireSecs } = this.#options;
+    if (table.stampSecs(userHash) + userExpireSecs > nowSecs) return false;
     // Marked first, looked for second: see session-registry.ts.
     table.setWord(userHash, packAssignment(AssignmentState.expiring, assignedHost(word)));
-    if (this.#hasSession(tagIndex, userHash)) {
+    const hasSession = this.#hasSession(tagIndex, userHash);
+    // A session that has left since has raised the stamp before.
+    if (hasSession || table.stampSecs(userHash) + userExpireSecs > nowSecs) {
       table.setWord(userHash, word);
       return false;
     }
@@ -217,7 +220,7 @@ export class Directory implements DirectoryView {
     const table = this.#tables[tagIndex];
     const word = table.get(userHash);
     if (word === 0) {
-      this.#setUser(tagIndex, userHash, hostId, toSecs(nowMs));
+      this.#moveNow(tagIndex, userHash, hostId, nowMs);
       return 'moved';
     }
     if (assignmentState(word) === AssignmentState.killing) return 'busy';
@@ -226,15 +229,22 @@ export class Directory implements DirectoryView {
       return 'unchanged';
     }
     table.setWord(userHash, packAssignment(AssignmentState.killing, assignedHost(word)));
+    // In this order: a session raises the stamp before it leaves its registry.
     const isServed =
-      this.#wasSeenJustNow(table.stampSecs(userHash), nowMs) ||
-      this.#hasSession(tagIndex, userHash);
+      this.#hasSession(tagIndex, userHash) ||
+      this.#wasSeenJustNow(table.stampSecs(userHash), nowMs);
     if (!isServed) {
-      this.#setUser(tagIndex, userHash, hostId, toSecs(nowMs));
+      this.#moveNow(tagIndex, userHash, hostId, nowMs);
       return 'moved';
     }
     this.#startKill(tagIndex, [userHash], hostId, nowMs);
     return 'moving';
+  }
+
+  /** The user's logins may have waited for a usable host: now there is one. */
+  #moveNow(tagIndex: number, userHash: number, hostId: number, nowMs: number): void {
+    this.#setUser(tagIndex, userHash, hostId, toSecs(nowMs));
+    this.#wakeUser(tagIndex, userHash, nowMs);
   }
 
   /** A worker has closed every session of a kill. */
@@ -464,7 +474,9 @@ export class Directory implements DirectoryView {
       const withSession = this.#withSession(tagIndex, old);
       for (const userHash of withSession) table.touch(userHash, nowSecs);
       for (const [userHash, word] of expired) {
-        if (withSession.has(userHash)) table.setWord(userHash, word);
+        // A session that has left since the stamp was read has raised it before.
+        const isYoung = table.stampSecs(userHash) > expiredSecs;
+        if (isYoung || withSession.has(userHash)) table.setWord(userHash, word);
         else this.#deleteUser(tagIndex, userHash);
       }
     }

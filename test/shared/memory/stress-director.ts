@@ -57,6 +57,7 @@ interface Reader {
 export class StressDirector {
   readonly #random: () => number;
   readonly #mutation: Mutation;
+  readonly #kickDelaySecs: number;
   readonly #world;
   readonly #directory: Directory;
   readonly #hosts: PlainHost[] = [];
@@ -71,7 +72,8 @@ export class StressDirector {
   moves = 0;
   hostChanges = 0;
 
-  constructor(seed: number, mutation: Mutation) {
+  constructor(seed: number, mutation: Mutation, kickDelaySecs = 0) {
+    this.#kickDelaySecs = kickDelaySecs;
     this.#random = seededRandom(seed);
     this.#mutation = mutation;
     this.#world = createWorld(this.#random);
@@ -94,8 +96,7 @@ export class StressDirector {
     return new Directory(
       {
         userExpireSecs: USER_EXPIRE_SECS,
-        // None: the promise must not hang on a pause that hides a wrong order.
-        userKickDelayMs: 0,
+        userKickDelayMs: this.#kickDelaySecs * 1000,
         hashUser: () => 1,
         mailServers: this.#hosts.map(({ ip, tag, vhostCount }) => {
           return { ip, hostname: '', vhostCount, tag: TAGS[tag] };
@@ -150,6 +151,7 @@ export class StressDirector {
         seed: this.#below(2 ** 31),
         mutation: this.#mutation,
         pinnedHostId: this.#hosts.length,
+        kickDelaySecs: this.#kickDelaySecs,
       };
       const thread = new Worker(new URL('./stress-reader.ts', import.meta.url), {
         workerData: start,

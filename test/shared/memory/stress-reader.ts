@@ -116,6 +116,8 @@ class StressSession implements HostWaiter {
   close(): void {
     remove(active, this);
     if (this.#isKicked) remove(kicked, this);
+    Atomics.store(world.endSecs, this.#user, nowSecs());
+    Atomics.store(world.endHost, this.#user, this.#hostId);
     for (;;) {
       const word = Atomics.load(world.open, this.#user);
       // A word that shows another host has been counted as a breach already.
@@ -133,8 +135,17 @@ class StressSession implements HostWaiter {
       const next = word === 0 ? (this.#hostId << 12) | 1 : word + 1;
       if (Atomics.compareExchange(world.open, this.#user, word, next) !== word) continue;
       if (isElsewhere) add(Word.overlaps);
+      else if (word === 0) this.#checkPause();
       return;
     }
+  }
+
+  /** A session elsewhere begins only after the pause that follows the end of the last one. */
+  #checkPause(): void {
+    const endHost = Atomics.load(world.endHost, this.#user);
+    if (endHost === 0 || endHost === this.#hostId) return;
+    const pauseSecs = nowSecs() - Atomics.load(world.endSecs, this.#user);
+    if (pauseSecs < start.kickDelaySecs) add(Word.hasty);
   }
 }
 

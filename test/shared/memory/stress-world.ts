@@ -44,6 +44,8 @@ export const Word = {
   ringChecks: 12,
   ringsSkipped: 13,
   kicks: 14,
+  /** Sessions on another host before user_kick_delay was over. */
+  hasty: 15,
 } as const;
 export const WORDS = 16;
 
@@ -52,6 +54,9 @@ export interface World {
   readonly words: Int32Array<SharedArrayBuffer>;
   /** Per watched user `host id << 12 | open sessions`, 0 when there is none: the promise itself. */
   readonly open: Int32Array<SharedArrayBuffer>;
+  /** Per watched user: host id and second of the end of the last session. */
+  readonly endHost: Int32Array<SharedArrayBuffer>;
+  readonly endSecs: Int32Array<SharedArrayBuffer>;
   /** Host id by ring (modulo RINGS_KEPT), tag and probe. */
   readonly answers: Int32Array<SharedArrayBuffer>;
   readonly watched: Uint32Array<SharedArrayBuffer>;
@@ -68,12 +73,15 @@ export interface ReaderStart {
   readonly seed: number;
   readonly mutation: Mutation;
   readonly pinnedHostId: number;
+  readonly kickDelaySecs: number;
 }
 
 export function createWorld(random: () => number): World {
   const world: World = {
     words: new Int32Array(new SharedArrayBuffer(WORDS * 4)),
     open: new Int32Array(new SharedArrayBuffer(WATCHED_USERS * 4)),
+    endHost: new Int32Array(new SharedArrayBuffer(WATCHED_USERS * 4)),
+    endSecs: new Int32Array(new SharedArrayBuffer(WATCHED_USERS * 4)),
     answers: new Int32Array(new SharedArrayBuffer(RINGS_KEPT * TAGS.length * PROBES * 4)),
     watched: new Uint32Array(new SharedArrayBuffer(WATCHED_USERS * 4)),
     pinned: new Uint32Array(new SharedArrayBuffer(PINNED_USERS * 4)),

@@ -13,6 +13,7 @@ const replay = `SEED=${seed} STRESS_SECONDS=${DURATION_MS / 1000} npx vitest run
 test(
   `threads read while main changes everything: the promise holds (${replay})`,
   async () => {
+    // No user_kick_delay: the promise must not hang on a pause that hides a wrong order.
     const director = new StressDirector(seed, 'none');
     director.startReaders(READERS);
     await director.run(DURATION_MS, () => director.count(Word.overlaps) > 0);
@@ -31,6 +32,21 @@ test(
     expect(director.peakUsers).toBeGreaterThan(100_000);
     expect(director.moves).toBeGreaterThan(500);
     expect(director.hostChanges).toBeGreaterThan(50);
+  },
+  DURATION_MS + 60_000,
+);
+
+test(
+  `user_kick_delay passes between sessions on two hosts (${replay})`,
+  async () => {
+    const director = new StressDirector(seed, 'none', 2);
+    director.startReaders(READERS);
+    await director.run(DURATION_MS / 3, () => director.count(Word.hasty) > 0);
+    const left = await director.finish();
+    expect(director.count(Word.hasty), `too early on a second host (${replay})`).toBe(0);
+    expect(director.count(Word.overlaps), replay).toBe(0);
+    expect(left).toEqual({ sessions: 0, kills: 0, waiting: 0, open: 0 });
+    expect(director.moves).toBeGreaterThan(100);
   },
   DURATION_MS + 60_000,
 );
