@@ -12,7 +12,8 @@ export async function startDemoDirector(configFile: string): Promise<DemoDirecto
   const director = await startDirector({ config, mailServers, logDestination });
   return {
     addresses: () => director.addresses(),
-    userCounts: () => new Map(director.directory.hosts().map((host) => [host.ip, host.userCount])),
+    userCounts: () =>
+      new Map(director.directory.status.hosts().map((host) => [host.ip, host.userCount])),
     stop: () => director.stop(),
   };
 }

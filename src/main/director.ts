@@ -5,6 +5,7 @@ import type { Counter } from '../shared/memory/counters.ts';
 import type { ProtocolName, ServiceAddress, WorkerSettings } from '../shared/messages.ts';
 import { compileUserHash } from '../shared/user-hash.ts';
 import { ADMIN_SOCKET_NAME, AdminServer } from './admin/admin-server.ts';
+import type { DirectoryView } from './admin/directory-view.ts';
 import type { Config } from './config/config.ts';
 import { Directory, TICK_MS } from './directory/directory.ts';
 import type { MailServer } from './directory/host-set.ts';
@@ -54,7 +55,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     throw error;
   }
   const adminSocket = join(config.baseDir, ADMIN_SOCKET_NAME);
-  const admin = await listenForAdmin(adminSocket, directory, log).catch(async (error) => {
+  const admin = await listenForAdmin(adminSocket, directory.status, log).catch(async (error) => {
     await supervisor.stop();
     throw error;
   });
@@ -66,7 +67,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
   return {
     directory: new RunningDirectory(directory, Date.now),
     addresses: () => supervisor.services,
-    sessionCounts: () => directory.sessionCounts(),
+    sessionCounts: () => directory.status.sessionCounts(),
     counters: () => supervisor.counters(),
     adminSocket,
     killWorker: (index) => supervisor.kill(index),
@@ -82,7 +83,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
 
 async function listenForAdmin(
   socketPath: string,
-  view: Directory,
+  view: DirectoryView,
   log: Logger,
 ): Promise<AdminServer> {
   await mkdir(dirname(socketPath), { recursive: true, mode: 0o755 });

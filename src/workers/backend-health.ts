@@ -1,6 +1,9 @@
 /** A backend that has failed for this long without a success counts as down (Dovecot's default). */
 export const IMMEDIATE_FAILURE_AFTER_MS = 30_000;
 
+/** How a connection attempt ended; `aborted`: given up for a reason of ours or the client's. */
+export type ConnectOutcome = 'connected' | 'failed' | 'aborted';
+
 interface HostHealth {
   lastFailureMs: number;
   lastSuccessMs: number;
@@ -28,11 +31,14 @@ export class BackendHealth {
     return true;
   }
 
-  settled(key: string, hasConnected: boolean, nowMs: number): void {
+  /** @param startedMs time of the mayConnect() that this ends */
+  settled(key: string, outcome: ConnectOutcome, startedMs: number, nowMs: number): void {
     const health = this.#hosts.get(key);
     if (health === undefined) return;
     health.connecting--;
-    if (hasConnected) health.lastSuccessMs = nowMs;
-    else health.lastFailureMs = nowMs;
+    if (outcome === 'connected') health.lastSuccessMs = nowMs;
+    // An attempt that is older than the last success says nothing of the backend as it is now.
+    else if (outcome === 'failed' && startedMs >= health.lastSuccessMs)
+      health.lastFailureMs = nowMs;
   }
 }

@@ -1,5 +1,6 @@
 import type net from 'node:net';
 import { Counter } from '../shared/memory/counters.ts';
+import type { ConnectOutcome } from './backend-health.ts';
 import type { DirectoryClient, HostWaiter } from './directory-client.ts';
 import { connectOwned, type SocketOwner } from './owned-socket.ts';
 import type {
@@ -69,7 +70,9 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
   #slot = -1;
   /** The answer of the directory is awaited; the slot must not be left before it has come. */
   #isWaiting = false;
-  #hasConnected = false;
+  /** The health of the backend knows how the present attempt to connect ended. */
+  #isSettled = true;
+  #attemptMs = 0;
   #attempts = 0;
   #startedMs: number;
   #stageMs: number;
@@ -151,27 +154,30 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
       return;
     }
     this.#attempts++;
-    this.#hasConnected = false;
-    this.#stageMs = performance.now();
+    this.#isSettled = false;
+    this.#attemptMs = performance.now();
+    this.#stageMs = this.#attemptMs;
     this.#engine = this.#context.protocol.createBackend(login, this);
     this.#socket = connectOwned(this.ip, port, this.#context.settings.tcpKeepaliveMs, this);
   }
 
   onConnect(): void {
-    this.#settle(true);
+    this.#settle('connected');
     this.stages.connect = this.#endStage();
   }
 
-  #settle(hasConnected: boolean): void {
-    if (this.#hasConnected) return;
-    this.#hasConnected = true;
+  #settle(outcome: ConnectOutcome): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
     const key = `${this.ip}:${this.#context.backend.port}`;
-    this.#context.health.settled(key, hasConnected, performance.now());
+    this.#context.health.settled(key, outcome, this.#attemptMs, performance.now());
   }
 
   #timedOut(): void {
     this.#timer = null;
-    const state = this.#hasConnected ? (this.#engine?.state ?? 'reconnecting') : 'connecting';
+    const isConnecting = !this.#isSettled;
+    const state = isConnecting ? 'connecting' : (this.#engine?.state ?? 'reconnecting');
+    this.#settle('failed');
     this.#fail({ kind: 'connect' }, `timed out (state: ${state})`, false);
   }
 
@@ -271,7 +277,7 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
   onError(socket: net.Socket, error: NodeJS.ErrnoException): void {
     if (socket !== this.#socket) return;
     if (this.#login !== null) {
-      this.#settle(false);
+      this.#settle('failed');
       this.#fail({ kind: 'connect' }, error.message);
     }
   }
@@ -299,8 +305,7 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
   #closeSocket(): void {
     const socket = this.#socket;
     if (socket === null) return;
-    // A connection that never came about (kick, timeout) is a failure of the backend too.
-    this.#settle(false);
+    this.#settle('aborted');
     this.#socket = null;
     this.#closing++;
     socket.destroy();

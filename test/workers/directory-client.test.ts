@@ -106,7 +106,7 @@ test('a full registry refuses the session and leaves nothing behind', () => {
 
 test('login and logout both count as seen', () => {
   made.login(USER);
-  const expiresAt = (): number => made.directory.currentHost('', USER)!.expiresAtSecs;
+  const expiresAt = (): number => made.directory.status.currentHost('', USER)!.expiresAtSecs;
   made.nowMs += 100_000;
   const waiter = enter();
   expect(expiresAt()).toBe(nowSecs() + EXPIRE_SECS);

@@ -29,7 +29,7 @@ describe('a backend that fails', () => {
     const health = new BackendHealth();
     for (const nowMs of [1000, 1000 + ms]) {
       expect(health.mayConnect(HOST, nowMs)).toBe(true);
-      health.settled(HOST, false, nowMs);
+      health.settled(HOST, 'failed', nowMs, nowMs);
     }
     return health;
   }
@@ -51,10 +51,10 @@ describe('a backend that fails', () => {
     for (let i = 0; i < 3; i++) {
       expect(health.mayConnect(HOST, 60_000 + i)).toBe(true);
       expect(health.mayConnect(HOST, 60_000 + i)).toBe(false);
-      health.settled(HOST, false, 60_000 + i);
+      health.settled(HOST, 'failed', 60_000 + i, 60_000 + i);
     }
     expect(health.mayConnect(HOST, 70_000)).toBe(true);
-    health.settled(HOST, true, 70_000);
+    health.settled(HOST, 'connected', 70_000, 70_000);
     const many = Array.from({ length: 5 }, () => health.mayConnect(HOST, 70_001));
     expect(many).toEqual([true, true, true, true, true]);
   });
@@ -62,12 +62,40 @@ describe('a backend that fails', () => {
   test('for the first time, long after it was first seen, is down only without a success', () => {
     const health = new BackendHealth();
     health.mayConnect(HOST, 0);
-    health.settled(HOST, true, 0);
+    health.settled(HOST, 'connected', 0, 0);
     health.mayConnect(HOST, 10 * IMMEDIATE_FAILURE_AFTER_MS);
-    health.settled(HOST, true, 10 * IMMEDIATE_FAILURE_AFTER_MS);
+    health.settled(
+      HOST,
+      'connected',
+      10 * IMMEDIATE_FAILURE_AFTER_MS,
+      10 * IMMEDIATE_FAILURE_AFTER_MS,
+    );
     health.mayConnect(HOST, 10 * IMMEDIATE_FAILURE_AFTER_MS + 1);
-    health.settled(HOST, false, 10 * IMMEDIATE_FAILURE_AFTER_MS + 1);
+    health.settled(
+      HOST,
+      'failed',
+      10 * IMMEDIATE_FAILURE_AFTER_MS + 1,
+      10 * IMMEDIATE_FAILURE_AFTER_MS + 1,
+    );
     const both = [0, 1].map(() => health.mayConnect(HOST, 10 * IMMEDIATE_FAILURE_AFTER_MS + 2));
+    expect(both).toEqual([true, true]);
+  });
+
+  test('an attempt given up by the client says nothing of the backend', () => {
+    const health = failingFor(IMMEDIATE_FAILURE_AFTER_MS);
+    health.mayConnect(HOST, 90_000);
+    health.settled(HOST, 'aborted', 90_000, 95_000);
+    const both = [0, 1].map(() => health.mayConnect(HOST, 96_000));
+    expect(both).toEqual([true, true]);
+  });
+
+  test('a failure of an attempt older than the last success does not count', () => {
+    const health = new BackendHealth();
+    health.mayConnect(HOST, 1000);
+    health.mayConnect(HOST, 2000);
+    health.settled(HOST, 'connected', 2000, 2001);
+    health.settled(HOST, 'failed', 1000, 3000 + IMMEDIATE_FAILURE_AFTER_MS);
+    const both = [0, 1].map(() => health.mayConnect(HOST, 4000 + IMMEDIATE_FAILURE_AFTER_MS));
     expect(both).toEqual([true, true]);
   });
 });

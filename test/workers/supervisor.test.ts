@@ -53,7 +53,7 @@ async function openSessions(at: InProcessDirector, users: number): Promise<MailS
 
 function hostOf(at: InProcessDirector, user: string): string | undefined {
   const { directory } = at.director;
-  return directory.view.currentHost('', directory.view.hashUser(user))?.ip;
+  return directory.status.currentHost('', directory.status.hashUser(user))?.ip;
 }
 
 function otherBackend(ip: string | undefined): EmbeddedBackend {

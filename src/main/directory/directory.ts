@@ -10,10 +10,9 @@ import {
   EPOCH,
   type Publication,
 } from '../../shared/memory/directory-memory.ts';
-import { type HostRing, ringLookup } from '../../shared/memory/host-ring.ts';
-import { SessionRegistryReader } from '../../shared/memory/session-registry.ts';
+import { ringLookup } from '../../shared/memory/host-ring.ts';
 import { SHARDS } from '../../shared/memory/user-table.ts';
-import type { DirectoryView, HostStatus } from '../admin/directory-view.ts';
+import { DirectoryStatus, type RingedHosts } from './directory-status.ts';
 import { type Host, HostSet, type MailServer } from './host-set.ts';
 import { type KillBatch, Kills } from './kills.ts';
 import {
@@ -23,7 +22,8 @@ import {
   MAX_WAITING_REQUESTS,
   timeoutText,
 } from './login-requests.ts';
-import { UserTableWriter } from './user-table-writer.ts';
+import { Sessions } from './sessions.ts';
+import { Users } from './users.ts';
 
 /** Shards that a purge visits at once, and a sweep per tick at least. */
 const PURGE_SHARDS_PER_TICK = 32;
@@ -68,32 +68,37 @@ interface Purge {
  * AND every registry has then been seen without a session of the user, or every worker has
  * acknowledged the kick.
  */
-export class Directory implements DirectoryView {
+export class Directory {
   readonly #control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
   readonly #effects: DirectoryEffects;
   readonly #options: DirectoryOptions;
-  readonly #hosts = new HostSet();
-  readonly #tables: UserTableWriter[] = [];
-  readonly #workers = new Map<number, SessionRegistryReader>();
+  readonly #users = new Users((publication) => this.#publish(publication));
+  readonly #sessions = new Sessions();
+  readonly #current: RingedHosts;
+  readonly status: DirectoryStatus;
   readonly #requests = new LoginRequests();
   readonly #kills = new Kills();
-  readonly #configuredHosts: HostSet;
-  readonly #configuredRing: HostRing;
   readonly #purges: Purge[] = [];
-  readonly #userCounts = new Map<number, number>();
-  #ring: HostRing;
   #sweepCursor = 0;
   #nextRequestCheckMs = 0;
 
   constructor(options: DirectoryOptions, effects: DirectoryEffects) {
     this.#options = options;
     this.#effects = effects;
-    this.#tables.push(this.#createTable(0));
+    const hosts = new HostSet();
+    this.#users.addTag(hosts.tags[0]);
+    this.#current = { hosts, ring: hosts.buildRing() };
     for (const server of options.mailServers) this.#addToSet(server);
-    this.#ring = this.#hosts.buildRing();
-    this.#configuredHosts = new HostSet();
-    for (const server of options.mailServers) this.#configuredHosts.add(server);
-    this.#configuredRing = this.#configuredHosts.buildRing();
+    this.#current.ring = hosts.buildRing();
+    const configured = new HostSet();
+    for (const server of options.mailServers) configured.add(server);
+    this.status = new DirectoryStatus(
+      this.#current,
+      { hosts: configured, ring: configured.buildRing() },
+      this.#users,
+      this.#sessions,
+      options,
+    );
   }
 
   // Workers
@@ -103,29 +108,24 @@ export class Directory implements DirectoryView {
     return {
       control: this.#control,
       epoch: this.#control[EPOCH],
-      tags: this.#tables.map((table, index) => ({
-        name: this.#hosts.tags[index],
-        shards: [...table.shards],
-      })),
-      ring: this.#ring,
-      hostAddresses: this.#hosts.addressBuffer,
+      tags: this.#users.snapshot(),
+      ring: this.#current.ring,
+      hostAddresses: this.#current.hosts.addressBuffer,
     };
   }
 
   /** `workerId` is unique for the life of the process: a replacement has another one. */
   attachWorker(workerId: number, registry: SharedArrayBuffer): void {
-    this.#workers.set(workerId, new SessionRegistryReader(registry));
+    this.#sessions.attach(workerId, registry);
   }
 
   /** The worker's thread has ended and its sockets are closed: its sessions no longer count. */
   detachWorker(workerId: number, nowMs: number): void {
-    const registry = this.#workers.get(workerId);
-    if (registry === undefined) return;
     // Their backends may notice only now: the users keep their host for user_expire from here.
-    registry.scan((tagIndex, userHash) => {
-      this.#tables[tagIndex].touch(userHash, toSecs(nowMs));
+    const wasKnown = this.#sessions.detach(workerId, (tagIndex, userHash) => {
+      this.#users.table(tagIndex).touch(userHash, toSecs(nowMs));
     });
-    this.#workers.delete(workerId);
+    if (!wasKnown) return;
     this.#requests.dropWorker(workerId);
     this.#kills.workerGone(workerId, nowMs + this.#options.userKickDelayMs);
   }
@@ -149,7 +149,7 @@ export class Directory implements DirectoryView {
 
   /** Gives the user a host, or says why that must wait. */
   #assign(tagIndex: number, userHash: number, nowMs: number): DelayReason | null {
-    const table = this.#tables[tagIndex];
+    const table = this.#users.table(tagIndex);
     const word = table.get(userHash);
     const state = assignmentState(word);
     if (state === AssignmentState.killing) return DelayReason.kill;
@@ -161,26 +161,26 @@ export class Directory implements DirectoryView {
       table.touch(userHash, nowSecs);
       return null;
     }
-    const hostId = ringLookup(this.#ring, tagIndex, userHash);
+    const hostId = ringLookup(this.#current.ring, tagIndex, userHash);
     if (hostId === 0) return DelayReason.noHosts;
-    this.#setUser(tagIndex, userHash, hostId, nowSecs);
+    this.#users.assign(tagIndex, userHash, hostId, nowSecs);
     return null;
   }
 
   /** Removes the user if its time is over and it has no session. */
   #dropIfExpired(tagIndex: number, userHash: number, word: number, nowSecs: number): boolean {
-    const table = this.#tables[tagIndex];
+    const table = this.#users.table(tagIndex);
     const { userExpireSecs } = this.#options;
     if (table.stampSecs(userHash) + userExpireSecs > nowSecs) return false;
     // Marked first, looked for second: see session-registry.ts.
     table.setWord(userHash, packAssignment(AssignmentState.expiring, assignedHost(word)));
-    const hasSession = this.#hasSession(tagIndex, userHash);
+    const hasSession = this.#sessions.has(tagIndex, userHash);
     // A session that has left since has raised the stamp before.
     if (hasSession || table.stampSecs(userHash) + userExpireSecs > nowSecs) {
       table.setWord(userHash, word);
       return false;
     }
-    this.#deleteUser(tagIndex, userHash);
+    this.#users.delete(tagIndex, userHash);
     return true;
   }
 
@@ -192,13 +192,6 @@ export class Directory implements DirectoryView {
     const { userKickDelayMs } = this.#options;
     // The stamp says no more than the second.
     return userKickDelayMs > 0 && (stampSecs + 1) * 1000 + userKickDelayMs > nowMs;
-  }
-
-  #hasSession(tagIndex: number, userHash: number): boolean {
-    for (const registry of this.#workers.values()) {
-      if (registry.has(tagIndex, userHash)) return true;
-    }
-    return false;
   }
 
   // Moves and kills
@@ -214,10 +207,10 @@ export class Directory implements DirectoryView {
     ip: string,
     nowMs: number,
   ): 'moved' | 'moving' | 'unchanged' | 'busy' | 'unknown-host' {
-    const host = this.#hosts.get(ip);
+    const host = this.#current.hosts.get(ip);
     if (host === undefined || host.tag !== tag) return 'unknown-host';
     const { tagIndex, hostId } = host;
-    const table = this.#tables[tagIndex];
+    const table = this.#users.table(tagIndex);
     const word = table.get(userHash);
     if (word === 0) {
       this.#moveNow(tagIndex, userHash, hostId, nowMs);
@@ -231,7 +224,7 @@ export class Directory implements DirectoryView {
     table.setWord(userHash, packAssignment(AssignmentState.killing, assignedHost(word)));
     // In this order: a session raises the stamp before it leaves its registry.
     const isServed =
-      this.#hasSession(tagIndex, userHash) ||
+      this.#sessions.has(tagIndex, userHash) ||
       this.#wasSeenJustNow(table.stampSecs(userHash), nowMs);
     if (!isServed) {
       this.#moveNow(tagIndex, userHash, hostId, nowMs);
@@ -243,7 +236,7 @@ export class Directory implements DirectoryView {
 
   /** The user's logins may have waited for a usable host: now there is one. */
   #moveNow(tagIndex: number, userHash: number, hostId: number, nowMs: number): void {
-    this.#setUser(tagIndex, userHash, hostId, toSecs(nowMs));
+    this.#users.assign(tagIndex, userHash, hostId, toSecs(nowMs));
     this.#wakeUser(tagIndex, userHash, nowMs);
   }
 
@@ -259,7 +252,7 @@ export class Directory implements DirectoryView {
     targetHostId: number,
     nowMs: number,
   ): void {
-    const batch = this.#kills.start(tagIndex, userHashes, targetHostId, this.#workers.keys());
+    const batch = this.#kills.start(tagIndex, userHashes, targetHostId, this.#sessions.workerIds());
     if (batch.waitingFor.size === 0) batch.readyMs = nowMs + this.#options.userKickDelayMs;
     for (const workerId of batch.waitingFor) {
       this.#effects.kick(workerId, batch.killId, tagIndex, userHashes);
@@ -268,12 +261,12 @@ export class Directory implements DirectoryView {
 
   #finishKill(batch: KillBatch, nowMs: number): void {
     // The target may have been removed meanwhile: then the ring decides at the next login.
-    const target = this.#hosts.byId(batch.targetHostId);
+    const target = this.#current.hosts.byId(batch.targetHostId);
     // It may also be back with another tag, where these users do not belong.
     const isUsable = target?.tagIndex === batch.tagIndex;
     for (const userHash of batch.userHashes) {
-      if (isUsable) this.#setUser(batch.tagIndex, userHash, target.hostId, toSecs(nowMs));
-      else this.#deleteUser(batch.tagIndex, userHash);
+      if (isUsable) this.#users.assign(batch.tagIndex, userHash, target.hostId, toSecs(nowMs));
+      else this.#users.delete(batch.tagIndex, userHash);
       this.#wakeUser(batch.tagIndex, userHash, nowMs);
     }
   }
@@ -288,7 +281,7 @@ export class Directory implements DirectoryView {
 
   /** Adds a backend. False when it is there already. */
   addHost(ip: string, vhostCount: number, tag: string, nowMs: number): boolean {
-    if (this.#hosts.get(ip) !== undefined) return false;
+    if (this.#current.hosts.get(ip) !== undefined) return false;
     const host = this.#addToSet({ ip, hostname: '', vhostCount, tag });
     // What a removal has not come to yet may stay: the host is back. Not so with another tag.
     const purge = this.#purges.findIndex((other) => {
@@ -302,7 +295,7 @@ export class Directory implements DirectoryView {
 
   /** Changes the weight; users keep their host until they expire. False: no such host. */
   setVhostCount(ip: string, vhostCount: number, nowMs: number): boolean {
-    const host = this.#hosts.get(ip);
+    const host = this.#current.hosts.get(ip);
     if (host === undefined) return false;
     this.#effects.log(
       'info',
@@ -315,7 +308,7 @@ export class Directory implements DirectoryView {
 
   /** Marks a backend down or up; users keep their host until they expire. False: no such host. */
   setDown(ip: string, isDown: boolean, nowMs: number): boolean {
-    const host = this.#hosts.get(ip);
+    const host = this.#current.hosts.get(ip);
     if (host === undefined) return false;
     if (host.isDown === isDown) return true;
     host.isDown = isDown;
@@ -333,9 +326,9 @@ export class Directory implements DirectoryView {
    * forgets them at once and leaves the sessions, which breaks the promise). False: no such host.
    */
   removeHost(ip: string, nowMs: number): boolean {
-    const host = this.#hosts.get(ip);
+    const host = this.#current.hosts.get(ip);
     if (host === undefined) return false;
-    this.#hosts.remove(host);
+    this.#current.hosts.remove(host);
     this.#effects.log('info', `Host ${ip} removed`);
     this.#purges.push({ tagIndex: host.tagIndex, hostId: host.hostId, nextShard: 0 });
     this.#hostsChanged(nowMs);
@@ -344,26 +337,16 @@ export class Directory implements DirectoryView {
   }
 
   #addToSet(server: MailServer): Host {
-    const host = this.#hosts.add(server);
-    while (this.#tables.length < this.#hosts.tags.length) {
-      const tagIndex = this.#tables.length;
-      const table = this.#createTable(tagIndex);
-      this.#tables.push(table);
-      const memory = { name: this.#hosts.tags[tagIndex], shards: [...table.shards] };
-      this.#publish({ kind: 'tag', memory });
+    const host = this.#current.hosts.add(server);
+    while (this.#users.tagCount < this.#current.hosts.tags.length) {
+      this.#users.addTag(this.#current.hosts.tags[this.#users.tagCount]);
     }
     return host;
   }
 
-  #createTable(tagIndex: number): UserTableWriter {
-    return new UserTableWriter((shard, words) => {
-      this.#publish({ kind: 'shard', tag: tagIndex, shard, words });
-    });
-  }
-
   #hostsChanged(nowMs: number): void {
-    this.#ring = this.#hosts.buildRing();
-    this.#publish({ kind: 'ring', ring: this.#ring });
+    this.#current.ring = this.#current.hosts.buildRing();
+    this.#publish({ kind: 'ring', ring: this.#current.ring });
     for (const request of this.#requests.takeReason(DelayReason.noHosts)) {
       this.#tryRequest(request, request.createdMs, nowMs);
     }
@@ -387,7 +370,7 @@ export class Directory implements DirectoryView {
 
   #purgeShard(purge: Purge, shard: number, nowMs: number): void {
     const { tagIndex, hostId } = purge;
-    const table = this.#tables[tagIndex];
+    const table = this.#users.table(tagIndex);
     const marked = new Set<number>();
     table.forEachInShard(shard, (userHash, word) => {
       if (assignedHost(word) !== hostId || assignmentState(word) === AssignmentState.killing)
@@ -396,28 +379,17 @@ export class Directory implements DirectoryView {
       marked.add(userHash);
     });
     if (marked.size === 0) return;
-    const served = this.#withSession(tagIndex, marked);
+    const served = this.#sessions.among(tagIndex, marked);
     for (const userHash of marked) {
       if (served.has(userHash)) continue;
       if (this.#wasSeenJustNow(table.stampSecs(userHash), nowMs)) {
         served.add(userHash);
         continue;
       }
-      this.#deleteUser(tagIndex, userHash);
+      this.#users.delete(tagIndex, userHash);
       this.#wakeUser(tagIndex, userHash, nowMs);
     }
     if (served.size > 0) this.#startKill(tagIndex, [...served], 0, nowMs);
-  }
-
-  /** Those of the users that may have a session; one pass over the registries. */
-  #withSession(tagIndex: number, userHashes: ReadonlySet<number>): Set<number> {
-    const found = new Set<number>();
-    for (const registry of this.#workers.values()) {
-      registry.scan((sessionTag, userHash) => {
-        if (sessionTag === tagIndex && userHashes.has(userHash)) found.add(userHash);
-      });
-    }
-    return found;
   }
 
   // Time
@@ -435,8 +407,8 @@ export class Directory implements DirectoryView {
 
   #failExpiredRequests(nowMs: number): void {
     for (const request of this.#requests.takeExpired(nowMs)) {
-      const tag = this.#hosts.tags[request.tagIndex];
-      const stampSecs = this.#tables[request.tagIndex].stampSecs(request.userHash);
+      const tag = this.#current.hosts.tags[request.tagIndex];
+      const stampSecs = this.#users.table(request.tagIndex).stampSecs(request.userHash);
       const text = timeoutText(request, tag, nowMs, this.#options.nowMs, stampSecs);
       this.#effects.answer(request.workerId, request.requestId, text);
     }
@@ -448,7 +420,7 @@ export class Directory implements DirectoryView {
    */
   #sweep(nowMs: number): void {
     const passMs = Math.min(SWEEP_PASS_MS, this.#options.userExpireSecs * 100);
-    const all = SHARDS * this.#tables.length;
+    const all = SHARDS * this.#users.tagCount;
     const count = Math.min(all, Math.ceil((all * TICK_MS) / passMs));
     for (let i = 0; i < count; i++) {
       this.#sweepCursor = (this.#sweepCursor + 1) % all;
@@ -457,7 +429,7 @@ export class Directory implements DirectoryView {
   }
 
   #sweepShard(tagIndex: number, shard: number, nowMs: number): void {
-    const table = this.#tables[tagIndex];
+    const table = this.#users.table(tagIndex);
     const nowSecs = toSecs(nowMs);
     const oldSecs = nowSecs - Math.floor(this.#options.userExpireSecs / 2);
     const expiredSecs = nowSecs - this.#options.userExpireSecs;
@@ -471,125 +443,27 @@ export class Directory implements DirectoryView {
       table.setWord(userHash, packAssignment(AssignmentState.expiring, assignedHost(word)));
     });
     if (old.size > 0) {
-      const withSession = this.#withSession(tagIndex, old);
+      const withSession = this.#sessions.among(tagIndex, old);
       for (const userHash of withSession) table.touch(userHash, nowSecs);
       for (const [userHash, word] of expired) {
         // A session that has left since the stamp was read has raised it before.
         const isYoung = table.stampSecs(userHash) > expiredSecs;
         if (isYoung || withSession.has(userHash)) table.setWord(userHash, word);
-        else this.#deleteUser(tagIndex, userHash);
+        else this.#users.delete(tagIndex, userHash);
       }
     }
     table.shrink(shard);
   }
 
-  // Users
-
-  #setUser(tagIndex: number, userHash: number, hostId: number, nowSecs: number): void {
-    const table = this.#tables[tagIndex];
-    this.#count(assignedHost(table.get(userHash)), -1);
-    this.#count(hostId, 1);
-    table.set(userHash, packAssignment(AssignmentState.assigned, hostId), nowSecs);
-  }
-
-  #deleteUser(tagIndex: number, userHash: number): void {
-    const table = this.#tables[tagIndex];
-    this.#count(assignedHost(table.get(userHash)), -1);
-    table.delete(userHash);
-  }
-
-  #count(hostId: number, change: number): void {
-    if (hostId === 0) return;
-    this.#userCounts.set(hostId, (this.#userCounts.get(hostId) ?? 0) + change);
-  }
-
-  // Views
-
-  hashUser(name: string): number {
-    return this.#options.hashUser(name);
-  }
-
-  hosts(): readonly HostStatus[] {
-    return this.#hosts.hosts.map((host) => ({
-      ip: host.ip,
-      vhostCount: host.vhostCount,
-      tag: host.tag,
-      isDown: host.isDown,
-      lastUpDownChangeSecs: host.lastUpDownChangeSecs,
-      userCount: this.#userCounts.get(host.hostId) ?? 0,
-    }));
-  }
-
-  currentHost(tag: string, userHash: number): { ip: string; expiresAtSecs: number } | null {
-    const tagIndex = this.#hosts.tagIndex(tag);
-    if (tagIndex < 0) return null;
-    const word = this.#tables[tagIndex].get(userHash);
-    if (word === 0) return null;
-    const stampSecs = this.#tables[tagIndex].stampSecs(userHash);
-    return {
-      ip: this.#hosts.ip(assignedHost(word)),
-      expiresAtSecs: stampSecs + this.#options.userExpireSecs,
-    };
-  }
-
-  hashedHost(tag: string, userHash: number): string | null {
-    return lookup(this.#hosts, this.#ring, tag, userHash);
-  }
-
-  configuredHost(tag: string, userHash: number): string | null {
-    return lookup(this.#configuredHosts, this.#configuredRing, tag, userHash);
-  }
-
-  /** Every user, shard by shard; may be left and resumed while the directory changes. */
-  *users(): Generator<{ hash: number; expiresAtSecs: number; ip: string }> {
-    for (const table of this.#tables) {
-      for (let shard = 0; shard < SHARDS; shard++) {
-        const users: { hash: number; expiresAtSecs: number; ip: string }[] = [];
-        table.forEachInShard(shard, (hash, word, stampSecs) => {
-          const ip = this.#hosts.ip(assignedHost(word));
-          users.push({ hash, expiresAtSecs: stampSecs + this.#options.userExpireSecs, ip });
-        });
-        yield* users;
-      }
-    }
-  }
-
-  /** Open sessions by backend, counted now. */
-  sessionCounts(): { ip: string; sessions: number }[] {
-    const counts = new Map<number, number>();
-    for (const registry of this.#workers.values()) {
-      registry.scan((_tagIndex, _userHash, hostId) => {
-        counts.set(hostId, (counts.get(hostId) ?? 0) + 1);
-      });
-    }
-    const known = this.#hosts.hosts.map((host) => {
-      const sessions = counts.get(host.hostId) ?? 0;
-      counts.delete(host.hostId);
-      return { ip: host.ip, sessions };
-    });
-    const removed = [...counts].map(([hostId, sessions]) => ({
-      ip: this.#hosts.ip(hostId),
-      sessions,
-    }));
-    return [...known, ...removed.filter(({ ip }) => ip !== '')];
-  }
-
   /** Users in the directory, logins that wait, kills that run. */
   counts(): { users: number; waiting: number; kills: number; bytes: number } {
     return {
-      users: this.#tables.reduce((sum, table) => sum + table.size, 0),
+      users: this.#users.size,
       waiting: this.#requests.size,
       kills: this.#kills.size,
-      bytes: this.#tables.reduce((sum, table) => sum + table.byteLength, 0),
+      bytes: this.#users.byteLength,
     };
   }
-}
-
-function lookup(hosts: HostSet, ring: HostRing, tag: string, userHash: number): string | null {
-  const tagIndex = hosts.tagIndex(tag);
-  if (tagIndex < 0) return null;
-  const hostId = ringLookup(ring, tagIndex, userHash);
-  return hostId === 0 ? null : hosts.ip(hostId);
 }
 
 function toSecs(ms: number): number {

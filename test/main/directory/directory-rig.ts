@@ -272,8 +272,10 @@ export class DirectoryRig {
       const [tagIndex, userHash] = partsOf(user);
       const known = this.model.users.get(user);
       const wanted = known && { ip: known.ip, expiresAtSecs: known.stampSecs + EXPIRE_SECS };
-      expect(this.directory.currentHost(TAGS[tagIndex], userHash)).toEqual(wanted ?? null);
-      expect(this.directory.hashedHost(TAGS[tagIndex], userHash)).toBe(this.model.ringHost(user));
+      expect(this.directory.status.currentHost(TAGS[tagIndex], userHash)).toEqual(wanted ?? null);
+      expect(this.directory.status.hashedHost(TAGS[tagIndex], userHash)).toBe(
+        this.model.ringHost(user),
+      );
     }
     const userCount = (ip: string): number => {
       return [...this.model.users.values()].filter((user) => user.ip === ip).length;
@@ -281,9 +283,11 @@ export class DirectoryRig {
     const wanted = [...this.model.hosts.values()].map((host) => {
       return { ...host, userCount: userCount(host.ip) };
     });
-    const hosts = this.directory.hosts().map(({ ip, tag, vhostCount, isDown, userCount }) => {
-      return { ip, tag, vhostCount, isDown, userCount };
-    });
+    const hosts = this.directory.status
+      .hosts()
+      .map(({ ip, tag, vhostCount, isDown, userCount }) => {
+        return { ip, tag, vhostCount, isDown, userCount };
+      });
     expect(hosts).toEqual(wanted.sort((a, b) => (a.ip < b.ip ? -1 : 1)));
     const { users, waiting, kills } = this.directory.counts();
     expect({ users, waiting, kills }).toEqual({

@@ -49,6 +49,8 @@ test('addresses: so many as there are ids, and one too many', () => {
 
 test('commands for hosts that are there, or are not, say so and publish nothing', () => {
   const { directory, publications, nowMs } = new TestDirectory([server('10.0.0.1')]);
+  // Of its making.
+  publications.length = 0;
   expect(directory.addHost('10.0.0.1', 5, 'x', nowMs)).toBe(false);
   expect(directory.removeHost('10.0.0.2', nowMs)).toBe(false);
   expect(directory.setVhostCount('10.0.0.2', 5, nowMs)).toBe(false);
@@ -60,7 +62,7 @@ test('commands for hosts that are there, or are not, say so and publish nothing'
 
 test.each([0, 1, 1000])('a vhost count of %i is shown, and serves users or not', (vhostCount) => {
   const made = new TestDirectory([server('10.0.0.1', vhostCount)]);
-  expect(made.directory.hosts()[0].vhostCount).toBe(vhostCount);
+  expect(made.directory.status.hosts()[0].vhostCount).toBe(vhostCount);
   made.login(1);
   expect(made.hostOf(1)).toBe(vhostCount === 0 ? null : '10.0.0.1');
 });

@@ -190,9 +190,13 @@ describe('workers that come and go', () => {
     made.directory.detachWorker(1, made.nowMs);
     acknowledge(2);
     expect(made.directory.counts().waiting).toBe(0);
-    expect(made.directory.sessionCounts().every(({ sessions }) => sessions === 0)).toBe(true);
+    expect(made.directory.status.sessionCounts().every(({ sessions }) => sessions === 0)).toBe(
+      true,
+    );
     // Seen at the death: the backend may only learn of it now.
-    expect(made.directory.currentHost('', other)?.expiresAtSecs).toBe(made.nowMs / 1000 + 900);
+    expect(made.directory.status.currentHost('', other)?.expiresAtSecs).toBe(
+      made.nowMs / 1000 + 900,
+    );
     expect(made.directory.moveUser('', other, B, made.nowMs)).toBe('moving');
     expect(made.answers).toEqual([]);
   });

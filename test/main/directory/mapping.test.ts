@@ -76,10 +76,10 @@ describe.each(sets)('$name', (set) => {
   test('a directory configured with it; down hosts are down in the running set only', () => {
     const servers = set.hosts.map((host) => server(host.ip, host.vhost_count, host.tag));
     const { directory, nowMs } = new TestDirectory(servers);
-    const asUp = answers(set, (tag, hash) => directory.hashedHost(tag, hash));
+    const asUp = answers(set, (tag, hash) => directory.status.hashedHost(tag, hash));
     for (const host of set.hosts) if (host.down) directory.setDown(host.ip, true, nowMs);
-    expect(answers(set, (tag, hash) => directory.hashedHost(tag, hash))).toEqual(recorded);
-    expect(answers(set, (tag, hash) => directory.configuredHost(tag, hash))).toEqual(asUp);
+    expect(answers(set, (tag, hash) => directory.status.hashedHost(tag, hash))).toEqual(recorded);
+    expect(answers(set, (tag, hash) => directory.status.configuredHost(tag, hash))).toEqual(asUp);
     if (!set.hosts.some((host) => host.down)) expect(asUp).toEqual(recorded);
   });
 
@@ -105,7 +105,7 @@ describe.each(sets)('$name', (set) => {
         expect(steps.shift()!()).toBe(true);
         if (steps.length === 0) rest.splice(rest.indexOf(steps), 1);
       }
-      expect(answers(set, (tag, hash) => directory.hashedHost(tag, hash))).toEqual(recorded);
+      expect(answers(set, (tag, hash) => directory.status.hashedHost(tag, hash))).toEqual(recorded);
     }
   });
 

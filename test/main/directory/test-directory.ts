@@ -65,11 +65,11 @@ export class TestDirectory {
   }
 
   hostOf(userHash: number, tag = ''): string | null {
-    return this.directory.currentHost(tag, userHash)?.ip ?? null;
+    return this.directory.status.currentHost(tag, userHash)?.ip ?? null;
   }
 
   usersOn(ip: string): number | undefined {
-    return this.directory.hosts().find((host) => host.ip === ip)?.userCount;
+    return this.directory.status.hosts().find((host) => host.ip === ip)?.userCount;
   }
 
   takeAnswers(): SentAnswer[] {

@@ -73,5 +73,5 @@ test('stamps only rise, also beyond 2038', () => {
   raiseStamp(words, index, 0x80000001);
   raiseStamp(words, index, 0x7fffffff);
   expect(words[index + STAMP] >>> 0).toBe(0x80000005);
-  expect(made.directory.currentHost('', 1)?.expiresAtSecs).toBe(0x80000005 + 900);
+  expect(made.directory.status.currentHost('', 1)?.expiresAtSecs).toBe(0x80000005 + 900);
 });

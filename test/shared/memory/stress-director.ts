@@ -202,7 +202,9 @@ export class StressDirector {
     await this.abort();
     if (this.#failure !== null) throw this.#failure;
     const { kills, waiting } = this.#directory.counts();
-    const sessions = this.#directory.sessionCounts().reduce((sum, host) => sum + host.sessions, 0);
+    const sessions = this.#directory.status
+      .sessionCounts()
+      .reduce((sum, host) => sum + host.sessions, 0);
     const open = this.#world.open.filter((word) => word !== 0).length;
     return { sessions, kills, waiting, open };
   }

@@ -1,0 +1,50 @@
+import { SessionRegistryReader } from '../../shared/memory/session-registry.ts';
+
+/** The sessions of all workers, as their registries show them. */
+export class Sessions {
+  readonly #registries = new Map<number, SessionRegistryReader>();
+
+  attach(workerId: number, registry: SharedArrayBuffer): void {
+    this.#registries.set(workerId, new SessionRegistryReader(registry));
+  }
+
+  /** Forgets a worker; calls `visit` for each session that it had. False: it is not known. */
+  detach(workerId: number, visit: (tagIndex: number, userHash: number) => void): boolean {
+    this.#registries.get(workerId)?.scan(visit);
+    return this.#registries.delete(workerId);
+  }
+
+  workerIds(): Iterable<number> {
+    return this.#registries.keys();
+  }
+
+  /** True when the user may have a session. */
+  has(tagIndex: number, userHash: number): boolean {
+    for (const registry of this.#registries.values()) {
+      if (registry.has(tagIndex, userHash)) return true;
+    }
+    return false;
+  }
+
+  /** Those of the users that may have a session; one pass over the registries. */
+  among(tagIndex: number, userHashes: ReadonlySet<number>): Set<number> {
+    const found = new Set<number>();
+    for (const registry of this.#registries.values()) {
+      registry.scan((sessionTag, userHash) => {
+        if (sessionTag === tagIndex && userHashes.has(userHash)) found.add(userHash);
+      });
+    }
+    return found;
+  }
+
+  /** Sessions by host id; under 0 those whose host is just being read. */
+  countByHost(): Map<number, number> {
+    const counts = new Map<number, number>();
+    for (const registry of this.#registries.values()) {
+      registry.scan((_tagIndex, _userHash, hostId) => {
+        counts.set(hostId, (counts.get(hostId) ?? 0) + 1);
+      });
+    }
+    return counts;
+  }
+}
