@@ -10,7 +10,6 @@ import type {
   LoginAccepted,
   LoginFailure,
 } from './protocols/engine.ts';
-import { writeText } from './relay-write.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** Pause before another try at the same backend, and what must be left of the time for one. */
@@ -225,7 +224,7 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
   // Backend engine
 
   send(bytes: string): void {
-    if (this.#socket !== null) writeText(this.#socket, bytes);
+    this.#socket?.write(bytes, 'latin1');
   }
 
   greeted(): void {

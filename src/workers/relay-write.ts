@@ -17,10 +17,9 @@ function writableFd(socket: Socket): number {
 }
 
 /** Bytes that the kernel took at once; 0 when it takes none now or the socket has failed. */
-function writeNow(socket: Socket, fd: number, bytes: Uint8Array | string): number {
+function writeNow(socket: Socket, fd: number, chunk: Uint8Array): number {
   try {
-    // One byte per character of a latin1 string, so both forms count alike.
-    return typeof bytes === 'string' ? writeSync(fd, bytes, null, 'latin1') : writeSync(fd, bytes);
+    return writeSync(fd, chunk);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') socket.destroy(error as Error);
     return 0;
@@ -44,11 +43,4 @@ export function relayWrite(socket: Socket, chunk: Uint8Array, drained: () => voi
   if (written === chunk.length) return true;
   if (!socket.destroyed) socket.write(Buffer.from(chunk.subarray(written)), drained);
   return false;
-}
-
-/** Writes a few lines (latin1 string) before the relay: the descriptor first, the queue for the rest. */
-export function writeText(socket: Socket, text: string): void {
-  const fd = writableFd(socket);
-  const written = fd < 0 ? 0 : writeNow(socket, fd, text);
-  if (written < text.length && !socket.destroyed) socket.write(text.slice(written), 'latin1');
 }

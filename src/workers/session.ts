@@ -15,7 +15,7 @@ import {
   type LoginAccepted,
   type LoginFailure,
 } from './protocols/engine.ts';
-import { relayWrite, writeText } from './relay-write.ts';
+import { relayWrite } from './relay-write.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** A connection that is not logged in lives this long, whatever it does. */
@@ -225,7 +225,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     if (this.#output !== '') {
       const output = this.#output;
       this.#output = '';
-      writeText(this.#client, output);
+      this.#client.write(output, 'latin1');
       if (this.#client.writableLength > MAX_UNREAD_REPLY_BYTES) {
         this.#end('client does not read');
         return;
@@ -243,7 +243,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   // Link
 
   linkForward(bytes: string): void {
-    writeText(this.#client, bytes);
+    this.#client.write(bytes, 'latin1');
   }
 
   linkAccepted(accepted: LoginAccepted, rest: Buffer | null): void {
@@ -253,7 +253,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#phase = Phase.relaying;
     clearTimeout(this.#timer ?? undefined);
     this.#timer = null;
-    writeText(this.#client, rest === null ? reply : reply + rest.toString('latin1'));
+    this.#client.write(rest === null ? reply : reply + rest.toString('latin1'), 'latin1');
     if (pipelined !== null && pipelined.length > 0) this.#link!.socket!.write(pipelined);
     this.#client.resume();
     const facts = this.#facts!;
@@ -364,7 +364,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   }
 
   #sayGoodbye(reason: 'inactivity' | 'shutdown'): void {
-    writeText(this.#client, this.#engine!.goodbye(reason));
+    this.#client.write(this.#engine!.goodbye(reason), 'latin1');
     this.#closeReason = reason;
     this.#linger();
   }
