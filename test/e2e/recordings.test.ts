@@ -1,0 +1,187 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../support/deadline.ts';
+import { labAddress } from '../support/dovecot.ts';
+import { type PostilionOptions, PostilionProcess } from '../support/postilion.ts';
+import {
+  isPop3Case,
+  masked,
+  maskedForClient,
+  SKIPPED,
+  WITHOUT_IDENTITY,
+  WITHOUT_PLAINTEXT,
+} from '../workers/protocols/recording-masks.ts';
+import {
+  clientConnections,
+  type RecordedCase,
+  type RecordedEvent,
+  readRecording,
+  recordedTranscript,
+} from '../workers/protocols/recording-player.ts';
+import { backendScripts, lineCount, ReplayBackend } from './replay-backend.ts';
+
+/** What real clients of a real Dovecot proxy saw, from the real `postilion serve`. */
+
+const LISTEN_IP = labAddress(2);
+const CLIENT_IP = labAddress(3);
+/** Retries of a login take 3 seconds; a reply that does not come shall not stop the run for long. */
+const REPLY_DEADLINE_MS = 10_000;
+
+/** Recorded with proxy_timeout=3. */
+const SHORT_TIMEOUT = /(LOGIN|USER) mona/;
+
+type DirectorKind = 'ordinary' | 'short-timeout' | 'no-plaintext' | 'not-trusted';
+const KINDS: Readonly<Record<DirectorKind, Partial<PostilionOptions>>> = {
+  ordinary: {},
+  'short-timeout': { overrides: { login_proxy_timeout: '3s' } },
+  'no-plaintext': { overrides: { disable_plaintext_auth: true } },
+  'not-trusted': { isTrusted: false },
+};
+
+const backends = {
+  imap: new ReplayBackend(labAddress(1)),
+  pop3: new ReplayBackend(labAddress(1)),
+};
+const directors = new Map<DirectorKind, PostilionProcess>();
+
+beforeAll(async () => {
+  await Promise.all([backends.imap.listen(), backends.pop3.listen()]);
+  const kinds = Object.entries(KINDS) as [DirectorKind, Partial<PostilionOptions>][];
+  for (const [kind, options] of kinds) {
+    const { overrides } = options;
+    const director = await PostilionProcess.start({
+      mailServers: [labAddress(1)],
+      imapPort: backends.imap.port,
+      pop3Port: backends.pop3.port,
+      listenIp: LISTEN_IP,
+      workers: 1,
+      ...options,
+      // Delays are masked anyway.
+      overrides: {
+        login_greeting: 'proxy.test ready.',
+        auth_failure_delay: '50ms',
+        ...overrides,
+      },
+    });
+    directors.set(kind, director);
+  }
+});
+
+afterAll(async () => {
+  await Promise.all([...directors.values()].map((director) => director.stop()));
+  await Promise.all([backends.imap.close(), backends.pop3.close()]);
+});
+
+function kindOf(id: string, recorded: RecordedCase): DirectorKind {
+  if (WITHOUT_PLAINTEXT.has(id)) return 'no-plaintext';
+  if (WITHOUT_IDENTITY.has(recorded.name)) return 'not-trusted';
+  const isShort = recorded.events.some(({ dir, data }) => {
+    return dir === 'C>P' && SHORT_TIMEOUT.test(data ?? '');
+  });
+  return isShort ? 'short-timeout' : 'ordinary';
+}
+
+/** Session ids, ports and addresses of both sides. */
+function withoutIdentity(text: string): string {
+  return text
+    .replaceAll(
+      /"x-(session-id|originating-ip|originating-port|connected-ip|connected-port)" "[^"]*"/g,
+      '"x-$1" "?"',
+    )
+    .replaceAll(/XCLIENT ADDR=\S+ PORT=\d+ SESSION=\S+/g, 'XCLIENT ADDR=? PORT=? SESSION=?');
+}
+
+/** Plays the client: sends its next piece when all that was recorded before has been received. */
+async function playClient(
+  events: readonly RecordedEvent[],
+  port: number,
+  localAddress: string,
+  pieces: (data: string) => string[],
+): Promise<string> {
+  const socket = connect({ host: LISTEN_IP, port, localAddress, noDelay: true });
+  let received = '';
+  let isClosed = false;
+  socket.on('data', (chunk) => {
+    received += chunk.toString('latin1');
+  });
+  socket.on('close', () => {
+    isClosed = true;
+  });
+  socket.on('error', () => {});
+  await once(socket, 'connect', { signal: AbortSignal.timeout(REPLY_DEADLINE_MS) });
+  let expected = '';
+  const caughtUp = async (): Promise<void> => {
+    const lines = lineCount(expected);
+    await eventually(
+      `P>C ${JSON.stringify(expected)}, got ${JSON.stringify(received)}`,
+      REPLY_DEADLINE_MS,
+      () => {
+        return isClosed || lineCount(received) >= lines;
+      },
+    );
+  };
+  try {
+    for (const { dir, data, event } of events) {
+      if (dir === 'P>C' && data !== undefined) {
+        expected += maskedForClient(data);
+      } else if (dir === 'C>P' && data !== undefined) {
+        await caughtUp();
+        for (const piece of pieces(data)) socket.write(piece, 'latin1');
+      } else if (dir === 'P>C' && event === 'close') {
+        await eventually('the close by the director', REPLY_DEADLINE_MS, () => isClosed);
+      }
+    }
+    await caughtUp();
+    return received;
+  } finally {
+    socket.destroy();
+  }
+}
+
+const cases = ['proxy-imap', 'proxy-pop3', 'proxy-injection', 'proxy-plaintext-refused']
+  .flatMap((file) => {
+    return readRecording(file).map((recorded) => {
+      return { id: `${file}/${recorded.name}`, recorded, isPop3: isPop3Case(file, recorded) };
+    });
+  })
+  .filter(({ id }) => !(id in SKIPPED));
+
+async function replay(
+  { id, recorded, isPop3 }: (typeof cases)[number],
+  pieces: (data: string) => string[],
+): Promise<void> {
+  const director = directors.get(kindOf(id, recorded))!;
+  const backend = isPop3 ? backends.pop3 : backends.imap;
+  const port = isPop3 ? director.pop3Port : director.imapPort;
+  const localAddress = recorded.name === 'imap-same-address' ? LISTEN_IP : CLIENT_IP;
+  for (const events of clientConnections(recorded.events)) {
+    const expected = masked(recordedTranscript(events), recorded.name);
+    await backend.prepare(backendScripts(events));
+    const toClient = await playClient(events, port, localAddress, pieces);
+    const toBackends = await backend.finished(expected.toBackends);
+    expect(toClient).toBe(expected.toClient);
+    expect(toBackends.map(withoutIdentity)).toEqual(expected.toBackends.map(withoutIdentity));
+  }
+}
+
+describe('in recorded pieces', () => {
+  test.each(cases)('$id', async (recordedCase) => {
+    await replay(recordedCase, (data) => [data]);
+  });
+});
+
+/** Cases that wait for no retry. */
+const quick = cases.filter(({ recorded }) => {
+  const connections = backendScripts(recorded.events).length;
+  return connections <= clientConnections(recorded.events).length && connections > 0;
+});
+
+describe('with a write for every byte of the client', () => {
+  test.each(quick.filter(({ recorded }) => recorded.name !== 'backend-silent'))(
+    '$id',
+    async (recordedCase) => {
+      await replay(recordedCase, (data) => [...data]);
+    },
+  );
+});
