@@ -11,6 +11,8 @@ export interface RoundTarget {
   readonly pid: number | null;
   /** The server's login replies name user and backend. */
   readonly isChecked: boolean;
+  /** The number in the first user's name. */
+  readonly firstUser: number;
 }
 
 export interface Round {
@@ -90,6 +92,7 @@ function loadArguments(options: BenchOptions, mode: Mode, target: RoundTarget): 
     concurrency: concurrencyOf(options, mode),
     seconds: options.seconds,
     warmup: options.warmupSeconds,
+    'first-user': target.firstUser,
     users: options.users,
     threads: options.threads,
     check: target.isChecked ? 1 : 0,

@@ -28,6 +28,7 @@ export interface LoadOwner {
   readonly shared: SharedState;
   /** All sessions are open: round trips may begin. */
   readonly isRunning: boolean;
+  /** Counted from `firstUser`. */
   nextUser(connection: number): number;
   becameReady(): void;
   /** The connection ended; it may be opened again. */
@@ -56,9 +57,9 @@ export class LoadConnection {
   }
 
   open(): void {
-    const { host, port } = this.#owner.settings;
+    const { host, port, firstUser } = this.#owner.settings;
     this.#userIndex = this.#owner.nextUser(this.#index);
-    this.#user = `user${`${this.#userIndex}`.padStart(6, '0')}`;
+    this.#user = `user${`${firstUser + this.#userIndex}`.padStart(6, '0')}`;
     this.#state = 'greeting';
     this.#rest = '';
     this.#started = performance.now();

@@ -14,7 +14,7 @@ export interface SharedState {
   readonly counters: BigUint64Array;
   readonly loginHistogram: Uint32Array;
   readonly opHistogram: Uint32Array;
-  /** User to backend + 1, as first seen; 0: not seen. */
+  /** User (counted from `firstUser`) to backend + 1, as first seen; 0: not seen. */
   readonly owners: Uint8Array;
 }
 
@@ -32,6 +32,8 @@ export interface LoadSettings {
   readonly host: string;
   readonly port: number;
   readonly concurrency: number;
+  /** The number in the first user's name. */
+  readonly firstUser: number;
   readonly users: number;
   readonly threads: number;
   readonly isChecked: boolean;

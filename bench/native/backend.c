@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #define MAX_BACKENDS 16
-#define MAX_USERS 1000000
 #define IN_BYTES 4096
 #define OUT_BYTES 4096
 /* Room that one reply may need. */

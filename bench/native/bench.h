@@ -13,6 +13,8 @@
 /* The body is this line over and over, cut at its size, its last two bytes replaced by CRLF. */
 #define BODY_LINE "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/abcdefghijkl\r\n"
 #define BODY_LINE_BYTES 78
+/* One million for each kind of round (see --first-user). */
+#define MAX_USERS 2000000
 
 static inline uint64_t now_us(void) {
   struct timespec t;

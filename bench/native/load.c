@@ -17,7 +17,6 @@
 #define IN_BYTES 2048
 #define READ_BYTES (128 * 1024)
 #define PATTERN_LINES 1024
-#define MAX_USERS 1000000
 #define MAX_THREADS 64
 /* Logins under way at the same time while sessions are opened for echo, fetch and hold. */
 #define MAX_OPENING 64
@@ -56,7 +55,7 @@ struct thread {
 static enum mode mode = LOGIN;
 static int is_pop3, is_checked = 1, thread_count = 1;
 static struct sockaddr_in target;
-static long concurrency = 64, users = 10000, seconds = 5, warmup_seconds = 1;
+static long concurrency = 64, first_user, users = 10000, seconds = 5, warmup_seconds = 1;
 static const char *prefix = "user", *password = "pass";
 static char *pattern;
 static struct thread threads[MAX_THREADS];
@@ -132,7 +131,7 @@ static void open_next(struct thread *t, struct conn *c) {
     t->random ^= t->random << 13;
     t->random ^= t->random >> 7;
     t->random ^= t->random << 17;
-    c->user = (long)(t->random % (uint64_t)users);
+    c->user = first_user + (long)(t->random % (uint64_t)users);
   }
   c->state = GREETING;
   c->in_used = 0;
@@ -415,6 +414,7 @@ static int parse(int argc, char **argv) {
     else if (strcmp(key, "--concurrency") == 0) concurrency = atol(value);
     else if (strcmp(key, "--seconds") == 0) seconds = atol(value);
     else if (strcmp(key, "--warmup") == 0) warmup_seconds = atol(value);
+    else if (strcmp(key, "--first-user") == 0) first_user = atol(value);
     else if (strcmp(key, "--users") == 0) users = atol(value);
     else if (strcmp(key, "--threads") == 0) thread_count = atoi(value);
     else if (strcmp(key, "--prefix") == 0) prefix = value;
@@ -428,7 +428,7 @@ static int parse(int argc, char **argv) {
   target.sin_family = AF_INET;
   target.sin_port = htons((uint16_t)port);
   return inet_pton(AF_INET, host, &target.sin_addr) == 1 && port > 0 && concurrency > 0 && users > 0 &&
-         users <= MAX_USERS && thread_count > 0 && thread_count <= MAX_THREADS;
+         first_user >= 0 && first_user + users <= MAX_USERS && thread_count > 0 && thread_count <= MAX_THREADS;
 }
 
 static void start_threads(void) {
@@ -443,7 +443,7 @@ static void start_threads(void) {
       t->conns[j] = calloc(1, sizeof **t->conns);
       if (t->conns[j] == NULL) die("calloc");
       t->conns[j]->fd = -1;
-      t->conns[j]->user = (j * thread_count + i) % users;
+      t->conns[j]->user = first_user + (j * thread_count + i) % users;
     }
     if (pthread_create(&t->id, NULL, run_thread, t) != 0) die("thread");
   }

@@ -104,12 +104,12 @@ describe.each(['native', 'node'] as const)('%s load generator', (kind) => {
     const [, ready] = await startBackend(backends);
     const alter = (from: string, to: string) => (chunk: Buffer) =>
       Buffer.from(chunk.toString('latin1').replace(from, to), 'latin1');
-    const mixUp = await startForwarder(
-      HOSTS,
-      ready.imapPort,
-      alter('/user000000}', '/user000001}'),
-    );
-    const corrupt = await startForwarder(HOSTS, ready.imapPort, alter('WXYZ+/abc', 'WXYZ+/abd'));
+    const mixUp = await startForwarder(HOSTS, ready.imapPort, {
+      alter: alter('/user000000}', '/user000001}'),
+    });
+    const corrupt = await startForwarder(HOSTS, ready.imapPort, {
+      alter: alter('WXYZ+/abc', 'WXYZ+/abd'),
+    });
     const target = { host: '127.0.0.1', users: 1, concurrency: 1, threads: 1 };
     try {
       const mixed = await load(loader, { ...target, mode: 'login', port: mixUp.port });
