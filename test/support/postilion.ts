@@ -171,6 +171,16 @@ export class PostilionProcess {
     }
   }
 
+  /** A crash. What it left in its directory is gone too, except where overrides put it elsewhere. */
+  async kill(): Promise<void> {
+    if (this.isRunning) {
+      const closed = once(this.#child, 'close');
+      this.#child.kill('SIGKILL');
+      await withDeadline(closed, STOP_DEADLINE_MS, 'end of postilion');
+    }
+    await this.stop();
+  }
+
   #port(protocol: string): number {
     const line = this.log.find((entry) => {
       return entry['msg'] === 'listening' && entry['protocol'] === protocol;
