@@ -7,9 +7,13 @@ import { compileUserHash } from '../shared/user-hash.ts';
 import { ADMIN_SOCKET_NAME, AdminServer } from './admin/admin-server.ts';
 import type { DirectoryView } from './admin/directory-view.ts';
 import type { Config } from './config/config.ts';
+import { nearExpirySecs } from './directory/core.ts';
 import { Directory, TICK_MS } from './directory/directory.ts';
+import type { FlushRequest } from './directory/flush-request.ts';
 import type { MailServer } from './directory/host-set.ts';
 import { RunningDirectory } from './directory/running-directory.ts';
+import { runFlushScript } from './ring/flush-script.ts';
+import { RingEdge } from './ring/ring-edge.ts';
 import { Supervisor } from './supervisor.ts';
 
 export interface DirectorOptions {
@@ -48,18 +52,25 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     now: Date.now,
   });
   const directory = createDirectory(config, mailServers, supervisor, log);
+  const ring = createRing(config, directory, log);
   try {
     await supervisor.start(directory);
+    await ring?.start();
   } catch (error) {
     await supervisor.stop();
     throw error;
   }
   const adminSocket = join(config.baseDir, ADMIN_SOCKET_NAME);
   const admin = await listenForAdmin(adminSocket, directory.status, log).catch(async (error) => {
+    await ring?.stop();
     await supervisor.stop();
     throw error;
   });
-  const ticker = setInterval(() => directory.tick(Date.now()), TICK_MS);
+  const ticker = setInterval(() => {
+    const nowMs = Date.now();
+    ring?.tick(nowMs);
+    directory.tick(nowMs);
+  }, TICK_MS);
   for (const { protocol, host, port } of supervisor.services) {
     log.info({ protocol, address: host, port }, 'listening');
   }
@@ -74,6 +85,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     async stop() {
       clearInterval(ticker);
       await admin.close();
+      await ring?.stop();
       await supervisor.stop();
       log.info('stopped');
       destination.end();
@@ -90,24 +102,85 @@ async function listenForAdmin(
   return AdminServer.listen({ socketPath, view, log: (text) => log.warn(text) });
 }
 
+/** There is a ring when the configuration names more than one director. */
+function hasRing({ director }: Config): boolean {
+  const names = director.servers.map(({ ip, port }) => `${ip}:${port}`);
+  return director.listen !== null && new Set(names).size > 1;
+}
+
+function usableSecs(config: Config): number {
+  const { userExpireSecs } = config.director;
+  return userExpireSecs - nearExpirySecs(userExpireSecs, hasRing(config));
+}
+
+function createRing(config: Config, directory: Directory, log: Logger): RingEdge | null {
+  const { director } = config;
+  if (!hasRing(config) || director.listen === null) return null;
+  return new RingEdge({
+    ring: {
+      self: director.listen,
+      members: director.servers,
+      pingIdleTimeoutMs: director.pingIdleTimeoutMs,
+      pingMaxTimeoutMs: director.pingMaxTimeoutMs,
+      outputBufferBytes: director.outputBufferBytes,
+      // Higher at every start, so that our orders are not taken for old ones.
+      firstSeq: Math.floor(Date.now() / 1000),
+    },
+    directory,
+    now: Date.now,
+    log: (level, message) => log[level](message),
+  });
+}
+
+async function flushUser(
+  config: Config,
+  request: FlushRequest,
+  flushed: (isWell: boolean) => void,
+  log: Logger,
+): Promise<void> {
+  const { flushSocket } = config.director;
+  const failure = await runFlushScript(flushSocket, request);
+  if (failure !== null) {
+    log.error(
+      `${flushSocket}: Failed to flush user hash ${request.userHash} in host ${request.newIp}: ${failure}`,
+    );
+  }
+  flushed(failure === null);
+}
+
 function createDirectory(
   config: Config,
   mailServers: readonly MailServer[],
   supervisor: Supervisor,
   log: Logger,
 ): Directory {
-  return new Directory(
+  const directory = new Directory(
     {
       userExpireSecs: config.director.userExpireSecs,
       userKickDelayMs: config.director.userKickDelayMs,
       hashUser: compileUserHash(config.director.usernameHash),
       mailServers,
       nowMs: Date.now(),
+      hasRing: hasRing(config),
+      hasFlushScript: config.director.flushSocket !== '',
     },
     {
       publish: (publication) => supervisor.publish(publication),
-      kick: (workerId, killId, tagIndex, userHashes) => {
-        supervisor.send(workerId, { kind: 'kick', killId, tagIndex, userHashes });
+      kick: (workerId, killId, tagIndex, userHashes, exceptHostId) => {
+        supervisor.send(workerId, { kind: 'kick', killId, tagIndex, userHashes, exceptHostId });
+      },
+      kickField: (workerId, field, value) => {
+        supervisor.send(workerId, { kind: 'kick-field', field, value });
+      },
+      workerHangs: (workerId) => supervisor.endHung(workerId),
+      flush: (request) => {
+        const { tagIndex, userHash } = request;
+        void flushUser(
+          config,
+          request,
+          (isWell) => directory.flushed(tagIndex, userHash, isWell, Date.now()),
+          log,
+        );
       },
       answer: (workerId, requestId, error) => {
         supervisor.send(workerId, { kind: 'answer', requestId, error });
@@ -115,6 +188,7 @@ function createDirectory(
       log: (level, message) => log[level](message),
     },
   );
+  return directory;
 }
 
 function toServiceAddress(service: Config['services'][number]): ServiceAddress {
@@ -133,7 +207,7 @@ function workerSettings(config: Config, logDestination: number | string): Worker
     usernameFormat: config.authUsernameFormat,
     defaultRealm: config.authDefaultRealm,
     usernameHash: config.director.usernameHash,
-    userExpireSecs: config.director.userExpireSecs,
+    userUsableSecs: usableSecs(config),
     authFailureDelayMs: config.authFailureDelayMs,
     proxyTimeoutMs: config.loginProxyTimeoutMs,
     proxyMaxReconnects: config.loginProxyMaxReconnects,

@@ -55,6 +55,8 @@ export class Supervisor {
   readonly #pool: Piscina;
   readonly #running = new Map<number, RunningWorker>();
   readonly #threads = new Map<number, { thread: Worker; exited: Promise<void> }>();
+  /** Workers that are being ended because they do not answer. */
+  readonly #hung = new Set<number>();
   readonly #restartPauseMs: number[] = [];
   /** Sums of the workers that are gone. */
   readonly #pastCounters = new Map<string, number>();
@@ -123,6 +125,15 @@ export class Supervisor {
     if (worker === undefined) return;
     await this.#threads.get(worker.workerId)?.thread.terminate();
     await worker.ended;
+  }
+
+  /** Ends a worker that no longer answers, so that its sessions end. It is replaced. */
+  endHung(workerId: number): void {
+    const started = this.#threads.get(workerId);
+    if (started === undefined || this.#hung.has(workerId)) return;
+    this.#hung.add(workerId);
+    this.#options.log.error({ worker: workerId }, 'worker does not answer; ending it');
+    started.thread.terminate().catch(() => {});
   }
 
   async stop(): Promise<void> {
@@ -228,6 +239,7 @@ export class Supervisor {
     }
     this.#running.delete(workerId);
     this.#threads.delete(workerId);
+    this.#hung.delete(workerId);
     worker.control.close();
     worker.publications.close();
     const nowMs = this.#options.now();

@@ -101,6 +101,15 @@ export function canonicalAddress(text: string): string | null {
   return bytes === null ? null : formatAddress(bytes);
 }
 
+const MAPPED = '::ffff:';
+
+/** An IPv4 peer of an IPv6 socket, as an IPv4 address. */
+export function plainAddress(ip: string): string {
+  return ip.startsWith(MAPPED) && parseIpv4(ip.slice(MAPPED.length)) !== null
+    ? ip.slice(MAPPED.length)
+    : ip;
+}
+
 /** The order of Dovecot's net_ip_cmp(): IPv4 before IPv6, then byte by byte. */
 export function compareAddressBytes(a: AddressBytes, b: AddressBytes): number {
   if (a.length !== b.length) return a.length - b.length;

@@ -47,7 +47,8 @@ export interface WorkerSettings {
   readonly usernameFormat: '%Lu' | '%u' | '';
   readonly defaultRealm: string;
   readonly usernameHash: string;
-  readonly userExpireSecs: number;
+  /** A user that was not seen for so long is put to main at its next login. */
+  readonly userUsableSecs: number;
   readonly authFailureDelayMs: number;
   readonly proxyTimeoutMs: number;
   readonly proxyMaxReconnects: number;
@@ -67,7 +68,11 @@ export type ToWorker =
       readonly killId: number;
       readonly tagIndex: number;
       readonly userHashes: readonly number[];
+      /** Sessions on this host stay; 0 = none does. */
+      readonly exceptHostId: number;
     }
+  /** Ends all sessions whose field (`user`, or an alternative user name of the passdb) has the value. */
+  | { readonly kind: 'kick-field'; readonly field: string; readonly value: string }
   | { readonly kind: 'stop' };
 
 export type FromWorker =

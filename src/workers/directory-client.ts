@@ -27,7 +27,7 @@ export class DirectoryClient {
   readonly #reader: DirectoryReader;
   readonly #registry: SessionRegistryWriter;
   readonly #post: (message: FromWorker) => void;
-  readonly #userExpireSecs: number;
+  readonly #usableSecs: number;
   /** By registry slot. */
   readonly #sessions: (HostWaiter | undefined)[] = [];
   readonly #users: ({ tagIndex: number; userHash: number } | undefined)[] = [];
@@ -36,12 +36,12 @@ export class DirectoryClient {
   constructor(
     reader: DirectoryReader,
     registry: SessionRegistryWriter,
-    userExpireSecs: number,
+    usableSecs: number,
     post: (message: FromWorker) => void,
   ) {
     this.#reader = reader;
     this.#registry = registry;
-    this.#userExpireSecs = userExpireSecs;
+    this.#usableSecs = usableSecs;
     this.#post = post;
   }
 
@@ -61,7 +61,7 @@ export class DirectoryClient {
   /** The slot is in state `reading`. */
   #resolve(slot: number, nowSecs: number): void {
     const { tagIndex, userHash } = this.#users[slot]!;
-    const hostId = this.#reader.usableHost(tagIndex, userHash, nowSecs, this.#userExpireSecs);
+    const hostId = this.#reader.usableHost(tagIndex, userHash, nowSecs, this.#usableSecs);
     if (hostId === 0) {
       this.#registry.setState(slot, SessionState.waiting);
       this.#post({ kind: 'login', requestId: slot, tagIndex, userHash });
@@ -102,11 +102,20 @@ export class DirectoryClient {
   }
 
   /** Ends all sessions of the users; acknowledged when their sockets are closed. */
-  kick(killId: number, tagIndex: number, userHashes: readonly number[]): void {
+  kick(
+    killId: number,
+    tagIndex: number,
+    userHashes: readonly number[],
+    exceptHostId: number,
+  ): void {
     // One more than the sessions, so that it cannot reach zero before all of them were told.
     const kick: Kick = { killId, open: 1 };
     for (const userHash of userHashes) {
-      for (const slot of this.#registry.slotsOf(tagIndex, userHash)) this.#kickSlot(slot, kick);
+      for (const slot of this.#registry.slotsOf(tagIndex, userHash)) {
+        if (exceptHostId === 0 || this.#registry.hostOf(slot) !== exceptHostId) {
+          this.#kickSlot(slot, kick);
+        }
+      }
     }
     this.#closedOne(kick);
   }

@@ -1,10 +1,10 @@
 import type net from 'node:net';
+import { plainAddress } from '../shared/ip-address.ts';
 import { Counter } from '../shared/memory/counters.ts';
 import { createSessionId } from '../shared/session-id.ts';
 import { normaliseUser } from '../shared/user-name.ts';
 import { BackendLink, type LinkOwner } from './backend-link.ts';
 import { ownAccepted, type SocketOwner } from './owned-socket.ts';
-import { plainAddress } from './plain-address.ts';
 import {
   type ClientEngine,
   type ClientSink,
@@ -327,6 +327,11 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     const unsentBytes = this.#client.writableLength;
     if (unsentBytes === this.#unsentBytes) this.#end('does not read what the backend left for it');
     this.#unsentBytes = unsentBytes;
+  }
+
+  /** Ends the session if it belongs to this user name. There are no alternative names yet. */
+  kickIf(field: string, value: string): void {
+    if (field === 'user' && value === this.#user) this.#link?.kick();
   }
 
   linkKicked(): void {

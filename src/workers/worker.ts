@@ -62,7 +62,7 @@ class Worker {
     this.#directory = new DirectoryClient(
       this.#reader,
       new SessionRegistryWriter(start.registry),
-      settings.userExpireSecs,
+      settings.userUsableSecs,
       (message) => this.#post(message),
     );
     this.#destination = openLog(settings.logDestination);
@@ -130,7 +130,15 @@ class Worker {
         this.#directory.answer(message.requestId, message.error, Math.floor(Date.now() / 1000));
         break;
       case 'kick':
-        this.#directory.kick(message.killId, message.tagIndex, message.userHashes);
+        this.#directory.kick(
+          message.killId,
+          message.tagIndex,
+          message.userHashes,
+          message.exceptHostId,
+        );
+        break;
+      case 'kick-field':
+        for (const session of [...this.#sessions]) session.kickIf(message.field, message.value);
         break;
     }
   }

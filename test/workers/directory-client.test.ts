@@ -44,6 +44,8 @@ beforeEach(() => {
   posted = [];
   const buffer = createRegistry(MAX_SESSIONS);
   registry = new SessionRegistryReader(buffer);
+  // The snapshot has them already.
+  made.publications.length = 0;
   const reader = new DirectoryReader(made.directory.snapshot(), () => made.publications.shift());
   client = new DirectoryClient(reader, new SessionRegistryWriter(buffer), EXPIRE_SECS, (message) =>
     posted.push(message),
@@ -123,13 +125,13 @@ describe('a kick', () => {
 
   test('of nobody is acknowledged at once', () => {
     enter(USER + 1);
-    client.kick(7, 0, [USER]);
+    client.kick(7, 0, [USER], 0);
     expect(posted).toEqual([{ kind: 'kicked', killId: 7 }]);
   });
 
   test('is acknowledged when the last socket is closed', () => {
     const waiters = [enter(), enter(), enter(USER + 1)];
-    client.kick(7, 0, [USER]);
+    client.kick(7, 0, [USER], 0);
     expect(waiters.map(({ kicks }) => kicks)).toEqual([1, 1, 0]);
     client.leave(waiters[1].slot, nowSecs());
     expect(posted).toEqual([]);
@@ -143,14 +145,14 @@ describe('a kick', () => {
     for (const waiter of [enter(), enter()]) {
       waiter.onKick = () => client.leave(waiter.slot, nowSecs());
     }
-    client.kick(7, 0, [USER]);
+    client.kick(7, 0, [USER], 0);
     expect(posted).toEqual([{ kind: 'kicked', killId: 7 }]);
   });
 
   test('that is one of two waits for the same session, as does the other', () => {
     const waiter = enter();
-    client.kick(7, 0, [USER]);
-    client.kick(8, 0, [USER, USER + 1]);
+    client.kick(7, 0, [USER], 0);
+    client.kick(8, 0, [USER, USER + 1], 0);
     expect(posted).toEqual([]);
     client.leave(waiter.slot, nowSecs());
     expect(posted).toEqual([
@@ -162,8 +164,8 @@ describe('a kick', () => {
   test('leaves alone who waits for main, and who is of another tag', () => {
     const waiting = enter(USER + 2);
     enter();
-    client.kick(7, 0, [USER + 2]);
-    client.kick(8, 1, [USER]);
+    client.kick(7, 0, [USER + 2], 0);
+    client.kick(8, 1, [USER], 0);
     expect(waiting.kicks).toBe(0);
     expect(posted.slice(1)).toEqual([
       { kind: 'kicked', killId: 7 },
@@ -173,7 +175,7 @@ describe('a kick', () => {
 
   test('is over for a slot when it is used again', () => {
     const waiter = enter();
-    client.kick(7, 0, [USER]);
+    client.kick(7, 0, [USER], 0);
     client.leave(waiter.slot, nowSecs());
     const next = enter(USER + 1);
     expect(next.slot).toBe(waiter.slot);

@@ -10,6 +10,8 @@ export const configLimits = {
   services: 64,
   /** Backend addresses of the configuration; a host id has 16 bits. */
   mailServers: 65535,
+  /** Directors of one ring. */
+  ringServers: 64,
   trustedNetworks: 1000,
   /** Of a greeting, a capability list and other one-line texts. */
   lineChars: 512,

@@ -39,6 +39,8 @@ export interface DirectorConfig {
   readonly pingIdleTimeoutMs: number;
   readonly pingMaxTimeoutMs: number;
   readonly outputBufferBytes: number;
+  /** Where the flush script listens; '' = there is none. */
+  readonly flushSocket: string;
 }
 
 /** The effective configuration: defaults filled in, deeply frozen, plain data. */
@@ -232,6 +234,7 @@ function toConfig(file: ConfigFile): Config {
       pingIdleTimeoutMs: director.ping_idle_timeout,
       pingMaxTimeoutMs: director.ping_max_timeout,
       outputBufferBytes: director.output_buffer_size,
+      flushSocket: director.flush_socket,
     },
     passdb: file.passdb,
     backends: { imap: file.backends.imap, pop3: file.backends.pop3 },

@@ -43,6 +43,7 @@ export function printConfig(config: Config): string {
         max_parallel_kicks: director.maxParallelKicks,
         ping_idle_timeout: durationText(director.pingIdleTimeoutMs),
         ping_max_timeout: durationText(director.pingMaxTimeoutMs),
+        flush_socket: director.flushSocket,
         output_buffer_size: sizeText(director.outputBufferBytes),
       },
       passdb: config.passdb,

@@ -74,14 +74,14 @@ const usernameHash = setting((value) => {
 const director = z
   .strictObject({
     listen: type.endpoint(1).nullable().default(null),
-    servers: z.array(type.endpoint(1)).default([]),
+    servers: z.array(type.endpoint(1)).max(configLimits.ringServers).default([]),
     mail_servers: mailServers,
     user_expire: type.duration(10 * SECOND_MS, 365 * DAY_MS).default(15 * 60 * SECOND_MS),
     user_kick_delay: type.duration(0, DAY_MS).default(2 * SECOND_MS),
     username_hash: usernameHash.default('%Lu'),
     max_parallel_moves: type.integer(1, 1_000_000).default(100),
     max_parallel_kicks: type.integer(1, 1_000_000).default(100),
-    flush_socket: type.onlySupported('', []).optional(),
+    flush_socket: type.line().default(''),
     ping_idle_timeout: type.duration(SECOND_MS, DAY_MS).default(30 * SECOND_MS),
     ping_max_timeout: type.duration(SECOND_MS, DAY_MS).default(60 * SECOND_MS),
     output_buffer_size: type.size(64 * 1024, 1024 * MEBIBYTE).default(10 * MEBIBYTE),
@@ -92,10 +92,6 @@ const director = z
       context.addIssue({ code: 'custom', path: [path], message });
     };
     if (user_expire % SECOND_MS !== 0) refuse('user_expire', 'expected whole seconds');
-    if (servers.length > 1) {
-      const message = `expected one server at most (a ring of several is ${type.NOT_SUPPORTED})`;
-      refuse('servers', message);
-    }
     const names = servers.map(formatEndpoint);
     if (listen === null && names.length > 0) {
       refuse('listen', 'expected the one of servers that this director is');

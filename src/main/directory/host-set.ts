@@ -1,4 +1,5 @@
-import { compareAddresses } from '../../shared/ip-address.ts';
+import { crc32 } from 'node:zlib';
+import { compareAddresses, parseAddress } from '../../shared/ip-address.ts';
 import { MAX_HOST_ID } from '../../shared/memory/assignment.ts';
 import { HostAddresses } from '../../shared/memory/host-addresses.ts';
 import { buildHostRing, type HostRing, vhostHashes } from '../../shared/memory/host-ring.ts';
@@ -27,6 +28,8 @@ export interface Host {
   isDown: boolean;
   /** Unix seconds, 0 = never. */
   lastUpDownChangeSecs: number;
+  /** Changed since the ring was synced last. */
+  isDesynced: boolean;
 }
 
 /**
@@ -43,6 +46,7 @@ export class HostSet {
   readonly #vhosts = new Map<string, Uint32Array>();
   /** In address order; null after a change, until somebody asks. */
   #sorted: readonly Host[] | null = null;
+  #hostsHash: number | null = null;
   /** Tag names by index; '' is always 0. */
   readonly tags: string[] = [''];
 
@@ -80,10 +84,12 @@ export class HostSet {
       vhostCount: server.vhostCount,
       isDown: false,
       lastUpDownChangeSecs: 0,
+      isDesynced: false,
     };
     this.#byIp.set(host.ip, host);
     this.#byId.set(host.hostId, host);
     this.#sorted = null;
+    this.#hostsHash = null;
     return host;
   }
 
@@ -92,6 +98,21 @@ export class HostSet {
     this.#byId.delete(host.hostId);
     this.#vhosts.delete(host.ip);
     this.#sorted = null;
+    this.#hostsHash = null;
+  }
+
+  /**
+   * Dovecot's checksum of the host set (mail-host.c, mail_hosts_sort), by which directors see that
+   * they agree: crc32 over weight xor down, address, tag of every host. Never 0.
+   */
+  get hostsHash(): number {
+    this.#hostsHash ??= hostsHash(this.hosts);
+    return this.#hostsHash;
+  }
+
+  /** To be called after `vhostCount` or `isDown` of a host has been changed. */
+  changed(): void {
+    this.#hostsHash = null;
   }
 
   buildRing(): HostRing {
@@ -124,4 +145,30 @@ export class HostSet {
     }
     return hashes.subarray(0, count);
   }
+}
+
+function hostsHash(hosts: readonly Host[]): number {
+  let crc = 0;
+  const number = Buffer.alloc(4);
+  for (const host of hosts) {
+    number.writeUInt32LE(((host.isDown ? 1 : 0) ^ host.vhostCount) >>> 0);
+    crc = crc32(number, crc);
+    number.writeUInt32LE(addressHash(host.ip));
+    crc = crc32(number, crc);
+    crc = crc32(host.tag, crc);
+  }
+  return crc === 0 ? 1 : crc;
+}
+
+/** Dovecot's net_ip_hash(), as a number whose little-endian bytes are hashed on. */
+function addressHash(ip: string): number {
+  const bytes = parseAddress(ip)!;
+  if (bytes.length === 4) return Buffer.from(bytes).readUInt32LE();
+  let hash = 0;
+  for (const byte of bytes) {
+    hash = ((hash << 4) + byte) >>> 0;
+    const high = (hash & 0xf0000000) >>> 0;
+    if (high !== 0) hash = (hash ^ (high >>> 24) ^ high) >>> 0;
+  }
+  return hash;
 }

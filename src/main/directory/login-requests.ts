@@ -7,7 +7,10 @@ export const REQUEST_TIMEOUT_MS = 30_000;
 export const MAX_WAITING_REQUESTS = 200_000;
 
 export const DelayReason = {
+  ringNotHandshaked: 'ring not handshaked',
+  ringNotSynced: 'ring not synced',
   noHosts: 'no hosts',
+  weak: 'weak user',
   kill: 'kill waiting',
 } as const;
 export type DelayReason = (typeof DelayReason)[keyof typeof DelayReason];
@@ -64,9 +67,11 @@ export class LoginRequests {
     return taken;
   }
 
-  /** Takes out all logins with this reason. */
-  takeReason(reason: DelayReason): (LoginRequest & { readonly createdMs: number })[] {
-    return this.#take((request) => request.reason === reason);
+  /** Takes out all logins that wait for one of these reasons, oldest first. */
+  takeReasons(
+    ...reasons: readonly DelayReason[]
+  ): (LoginRequest & { readonly createdMs: number })[] {
+    return this.#take((request) => reasons.includes(request.reason));
   }
 
   /** Takes out the logins of a worker that is gone. */
@@ -100,23 +105,36 @@ export class LoginRequests {
   }
 }
 
+export interface TimeoutFacts {
+  readonly tag: string;
+  readonly isSynced: boolean;
+  /** When isSynced changed last; 0 = never synced. */
+  readonly syncChangedMs: number;
+  readonly isWeak: boolean;
+  /** The user's stamp; 0 = no such user. */
+  readonly refreshedSecs: number;
+}
+
 /** Dovecot's text for a login that waited in vain; for the log. */
 export function timeoutText(
   request: LoginRequest & { readonly createdMs: number; readonly reason: DelayReason },
-  tag: string,
+  facts: TimeoutFacts,
   nowMs: number,
-  ringSyncedMs: number,
-  refreshedSecs: number,
 ): string {
   const queuedSecs = Math.floor((nowMs - request.createdMs) / 1000);
-  const syncedSecs = Math.floor((nowMs - ringSyncedMs) / 1000);
-  const refreshed =
-    refreshedSecs === 0
+  const syncedSecs = Math.floor((nowMs - facts.syncChangedMs) / 1000);
+  const ring =
+    facts.syncChangedMs === 0
+      ? 'Ring has never been synced'
+      : `Ring ${facts.isSynced ? '' : 'not '}synced for ${syncedSecs} secs`;
+  const refreshedSecs = Math.max(0, Math.floor(nowMs / 1000) - facts.refreshedSecs);
+  const user =
+    facts.refreshedSecs === 0
       ? ''
-      : `, user refreshed ${Math.max(0, Math.floor(nowMs / 1000) - refreshedSecs)} secs ago`;
-  const tagText = tag === '' ? '' : `, tag=${tag}`;
+      : `${facts.isWeak ? ', weak user' : ''}, user refreshed ${refreshedSecs} secs ago`;
+  const tag = facts.tag === '' ? '' : `, tag=${facts.tag}`;
   return (
     `Timeout because ${request.reason} - queued for ${queuedSecs} secs ` +
-    `(Ring synced for ${syncedSecs} secs${refreshed}, hash=${request.userHash}${tagText})`
+    `(${ring}${user}, hash=${request.userHash}${tag})`
   );
 }

@@ -1,6 +1,8 @@
 import { invariant } from '../../shared/errors.ts';
 import {
+  ANNOUNCED,
   createShard,
+  EMPTY_SHARD,
   findSlot,
   KEY,
   MIN_SHARD_SLOTS,
@@ -29,7 +31,7 @@ export class UserTableWriter {
 
   constructor(publish: PublishShard) {
     this.#publish = publish;
-    this.shards = Array.from({ length: SHARDS }, () => createShard(MIN_SHARD_SLOTS));
+    this.shards = Array.from({ length: SHARDS }, () => EMPTY_SHARD);
   }
 
   /** Users in the table. */
@@ -69,6 +71,7 @@ export class UserTableWriter {
         this.#size++;
         // A new life: a stamp of the old one must not make it look older or younger.
         Atomics.store(words, index + STAMP, stampSecs | 0);
+        words[index + ANNOUNCED] = 0;
       } else {
         raiseStamp(words, index, stampSecs);
       }
@@ -76,7 +79,7 @@ export class UserTableWriter {
       return;
     }
     this.#makeRoom(shard);
-    insertSlot(this.shards[shard], userHash | 0, word, stampSecs);
+    insertSlot(this.shards[shard], userHash | 0, word, stampSecs, 0);
     this.#used[shard]++;
     this.#live[shard]++;
     this.#size++;
@@ -89,6 +92,19 @@ export class UserTableWriter {
     if (index >= 0 && Atomics.load(words, index + WORD) !== 0) {
       Atomics.store(words, index + WORD, word);
     }
+  }
+
+  /** The stamp that the ring knows, Unix seconds; 0 = none, or no such user. */
+  announcedSecs(userHash: number): number {
+    const words = this.shards[shardOf(userHash)];
+    const index = findSlot(words, userHash);
+    return index < 0 ? 0 : words[index + ANNOUNCED] >>> 0;
+  }
+
+  setAnnounced(userHash: number, stampSecs: number): void {
+    const words = this.shards[shardOf(userHash)];
+    const index = findSlot(words, userHash);
+    if (index >= 0) words[index + ANNOUNCED] = stampSecs | 0;
   }
 
   touch(userHash: number, nowSecs: number): void {
@@ -111,15 +127,20 @@ export class UserTableWriter {
   /** Calls `visit` for every user of a shard. `visit` may set and delete words, but add no users. */
   forEachInShard(
     shard: number,
-    visit: (userHash: number, word: number, stampSecs: number) => void,
+    visit: (userHash: number, word: number, stampSecs: number, announcedSecs: number) => void,
   ): void {
     const words = this.shards[shard];
     for (let index = 0; index < words.length; index += WORDS_PER_SLOT) {
       const word = Atomics.load(words, index + WORD);
       if (word === 0) continue;
       const key = words[index + KEY] >>> 0;
-      visit(key, word, Atomics.load(words, index + STAMP) >>> 0);
+      visit(key, word, Atomics.load(words, index + STAMP) >>> 0, words[index + ANNOUNCED] >>> 0);
     }
+  }
+
+  /** Nothing was ever in the shard. */
+  isUnused(shard: number): boolean {
+    return this.shards[shard] === EMPTY_SHARD;
   }
 
   /** Gives back the memory of a shard that has become much too large. */
@@ -143,7 +164,8 @@ export class UserTableWriter {
     for (let index = 0; index < old.length; index += WORDS_PER_SLOT) {
       const word = old[index + WORD];
       if (word === 0) continue;
-      insertSlot(words, old[index + KEY], word, Atomics.load(old, index + STAMP) >>> 0);
+      const stampSecs = Atomics.load(old, index + STAMP) >>> 0;
+      insertSlot(words, old[index + KEY], word, stampSecs, old[index + ANNOUNCED]);
     }
     this.#used[shard] = this.#live[shard];
     this.shards[shard] = words;
@@ -159,12 +181,19 @@ export class UserTableWriter {
 }
 
 /** Fills the first free slot of the key's chain: stamp and word first, the key last. */
-function insertSlot(words: Int32Array, key: number, word: number, stampSecs: number): void {
+function insertSlot(
+  words: Int32Array,
+  key: number,
+  word: number,
+  stampSecs: number,
+  announcedSecs: number,
+): void {
   const mask = shardSlots(words) - 1;
   let slot = key & mask;
   while (words[slot * WORDS_PER_SLOT + KEY] !== 0) slot = (slot + 1) & mask;
   const index = slot * WORDS_PER_SLOT;
   Atomics.store(words, index + STAMP, stampSecs | 0);
+  words[index + ANNOUNCED] = announcedSecs | 0;
   Atomics.store(words, index + WORD, word);
   Atomics.store(words, index + KEY, key);
 }

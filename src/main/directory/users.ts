@@ -1,4 +1,9 @@
-import { AssignmentState, assignedHost, packAssignment } from '../../shared/memory/assignment.ts';
+import {
+  AssignmentState,
+  assignedHost,
+  assignmentState,
+  packAssignment,
+} from '../../shared/memory/assignment.ts';
 import type { Publication, TagMemory } from '../../shared/memory/directory-memory.ts';
 import { UserTableWriter } from './user-table-writer.ts';
 
@@ -7,6 +12,7 @@ export class Users {
   readonly #tables: { readonly name: string; readonly table: UserTableWriter }[] = [];
   readonly #counts = new Map<number, number>();
   readonly #publish: (publication: Publication) => void;
+  #size = 0;
 
   constructor(publish: (publication: Publication) => void) {
     this.#publish = publish;
@@ -35,33 +41,60 @@ export class Users {
     return this.#tables.map(({ name, table }) => ({ name, shards: [...table.shards] }));
   }
 
-  assign(tagIndex: number, userHash: number, hostId: number, nowSecs: number): void {
+  /** Adds a user or gives it a state and a host, and raises its stamp. */
+  put(
+    tagIndex: number,
+    userHash: number,
+    state: AssignmentState,
+    hostId: number,
+    stampSecs: number,
+  ): void {
     const table = this.table(tagIndex);
-    this.#count(assignedHost(table.get(userHash)), -1);
-    this.#count(hostId, 1);
-    table.set(userHash, packAssignment(AssignmentState.assigned, hostId), nowSecs);
+    const word = packAssignment(state, hostId);
+    this.#count(table.get(userHash), -1);
+    this.#count(word, 1);
+    table.set(userHash, word, stampSecs);
+  }
+
+  assign(tagIndex: number, userHash: number, hostId: number, nowSecs: number): void {
+    this.put(tagIndex, userHash, AssignmentState.assigned, hostId, nowSecs);
+  }
+
+  /** Changes state and host of a user that is there; its stamp stays. */
+  mark(tagIndex: number, userHash: number, state: AssignmentState, hostId: number): void {
+    const table = this.table(tagIndex);
+    const old = table.get(userHash);
+    if (old === 0) return;
+    const word = packAssignment(state, hostId);
+    this.#count(old, -1);
+    this.#count(word, 1);
+    table.setWord(userHash, word);
   }
 
   delete(tagIndex: number, userHash: number): void {
     const table = this.table(tagIndex);
-    this.#count(assignedHost(table.get(userHash)), -1);
+    this.#count(table.get(userHash), -1);
     table.delete(userHash);
   }
 
-  /** Users of a host. */
+  /** Users of a host; those that have expired here are not counted. */
   countOf(hostId: number): number {
     return this.#counts.get(hostId) ?? 0;
   }
 
+  /** Users that have not expired. */
   get size(): number {
-    return this.#tables.reduce((sum, { table }) => sum + table.size, 0);
+    return this.#size;
   }
 
   get byteLength(): number {
     return this.#tables.reduce((sum, { table }) => sum + table.byteLength, 0);
   }
 
-  #count(hostId: number, change: number): void {
-    if (hostId !== 0) this.#counts.set(hostId, this.countOf(hostId) + change);
+  #count(word: number, change: number): void {
+    if (word === 0 || assignmentState(word) === AssignmentState.expired) return;
+    const hostId = assignedHost(word);
+    this.#size += change;
+    this.#counts.set(hostId, this.countOf(hostId) + change);
   }
 }

@@ -12,8 +12,12 @@ export const AssignmentState = {
   assigned: 1,
   /** Main is finding out whether the user still has sessions: ask main. */
   expiring: 2,
-  /** The user's sessions are being killed; nobody may log in until that is done: ask main. */
+  /** The user's sessions are being killed; nobody may log in until that is done: ask main. The host is the one it goes to. */
   killing: 3,
+  /** The directors are agreeing on the user's host (USER-WEAK); nobody may log in meanwhile: ask main. */
+  weak: 4,
+  /** Expired here, kept a while because another director's clock may be behind: ask main. */
+  expired: 5,
 } as const;
 export type AssignmentState = (typeof AssignmentState)[keyof typeof AssignmentState];
 

@@ -5,7 +5,9 @@ import { findSlot, raiseStamp, SHARDS, STAMP, shardOf, WORD } from './user-table
 
 /** Word of the control buffer that counts publications. Main writes, everybody reads. */
 export const EPOCH = 0;
-export const CONTROL_WORDS = 1;
+/** Word that is 1 while known users may log in without asking main. Main writes, workers read. */
+export const GATE = 1;
+export const CONTROL_WORDS = 2;
 
 /**
  * All that a worker needs to read the directory, as it was when the worker was started. Later
@@ -133,13 +135,14 @@ export class DirectoryReader {
   }
 
   /**
-   * Host id that the user can be connected to at once, or 0 when main must be asked: unknown,
-   * expired, being killed.
+   * Host id that the user can be connected to at once, or 0 when main must be asked: unknown, being
+   * killed, not seen for `usableSecs`, or the ring has not been joined yet.
    */
-  usableHost(tagIndex: number, userHash: number, nowSecs: number, userExpireSecs: number): number {
+  usableHost(tagIndex: number, userHash: number, nowSecs: number, usableSecs: number): number {
+    if (Atomics.load(this.#control, GATE) === 0) return 0;
     const word = this.find(tagIndex, userHash);
     if (assignmentState(word) !== AssignmentState.assigned) return 0;
-    if (this.foundStampSecs + userExpireSecs <= nowSecs) return 0;
+    if (this.foundStampSecs + usableSecs <= nowSecs) return 0;
     return assignedHost(word);
   }
 

@@ -79,6 +79,11 @@ export class SessionRegistryWriter {
     return (this.#words[HEADER_WORDS + slot * WORDS_PER_SLOT + 1] & 3) === SessionState.active;
   }
 
+  /** Host of an active session; 0 for another one. */
+  hostOf(slot: number): number {
+    return this.#words[HEADER_WORDS + slot * WORDS_PER_SLOT + 1] >>> 16;
+  }
+
   /** Removes a session: only when its backend socket is closed. */
   leave(slot: number): void {
     Atomics.store(this.#words, HEADER_WORDS + slot * WORDS_PER_SLOT + 1, 0);

@@ -238,6 +238,9 @@ export class DirectoryModel {
     }
     if (user !== undefined && this.#isServed(key, user)) {
       this.#startKill(key, user, ip);
+      // As in Dovecot the user is shown where it goes from now on, and counts as seen.
+      user.ip = ip;
+      this.#touch(key);
       return 'moving';
     }
     this.users.set(key, { ip, stampSecs: this.#nowSecs, kill: null });

@@ -89,8 +89,11 @@ export class DirectoryRig {
         publish: (publication) => {
           for (const worker of this.#workers.values()) worker.publications.push(publication);
         },
-        kick: (workerId, killId, tagIndex, userHashes) => {
-          const kick: ToWorker = { kind: 'kick', killId, tagIndex, userHashes };
+        kickField: () => {},
+        workerHangs: () => {},
+        flush: () => {},
+        kick: (workerId, killId, tagIndex, userHashes, exceptHostId) => {
+          const kick: ToWorker = { kind: 'kick', killId, tagIndex, userHashes, exceptHostId };
           this.#workers.get(workerId)!.toWorker.push(kick);
         },
         answer: (workerId, requestId, error) => {
@@ -192,8 +195,9 @@ export class DirectoryRig {
   #deliverToWorker(workerId: number): void {
     const { client, toWorker } = this.#workers.get(workerId)!;
     const message = toWorker.shift()!;
-    if (message.kind === 'kick') client.kick(message.killId, message.tagIndex, message.userHashes);
-    else if (message.kind === 'answer') {
+    if (message.kind === 'kick') {
+      client.kick(message.killId, message.tagIndex, message.userHashes, message.exceptHostId);
+    } else if (message.kind === 'answer') {
       client.answer(message.requestId, message.error, Math.floor(this.model.nowMs / 1000));
     }
   }

@@ -110,7 +110,7 @@ describe('the table of waiting logins', () => {
     requests.add(request(1, 1), DelayReason.kill, START_MS);
     requests.add(request(2, 2), DelayReason.noHosts, START_MS);
     expect(requests.add(request(3, 3), DelayReason.kill, START_MS)).toBe(false);
-    expect(requests.takeReason(DelayReason.noHosts)).toHaveLength(1);
+    expect(requests.takeReasons(DelayReason.noHosts)).toHaveLength(1);
     expect(requests.add(request(3, 3), DelayReason.kill, START_MS)).toBe(true);
     expect(requests.takeUser(0, 1)).toHaveLength(1);
     expect(requests.takeExpired(START_MS + REQUEST_TIMEOUT_MS)).toHaveLength(1);

@@ -38,6 +38,9 @@ export class TestDirectory {
       },
       {
         publish: (publication) => this.publications.push(publication),
+        kickField: () => {},
+        workerHangs: () => {},
+        flush: () => {},
         kick: (workerId, killId, tagIndex, userHashes) => {
           this.kicks.push({ workerId, killId, tagIndex, userHashes });
         },

@@ -108,8 +108,11 @@ export class StressDirector {
           const sent = this.#mutated(publication);
           for (const reader of this.#readers) reader.publications.postMessage(sent);
         },
-        kick: (workerId, killId, tagIndex, userHashes) => {
-          this.#send(workerId, { kind: 'kick', killId, tagIndex, userHashes });
+        kickField: () => {},
+        workerHangs: () => {},
+        flush: () => {},
+        kick: (workerId, killId, tagIndex, userHashes, exceptHostId) => {
+          this.#send(workerId, { kind: 'kick', killId, tagIndex, userHashes, exceptHostId });
           if (this.#mutation !== 'early-acknowledgement') return;
           queueMicrotask(() => {
             this.#directory.acknowledgeKick(workerId, killId, this.#nowMs);

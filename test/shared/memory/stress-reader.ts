@@ -222,8 +222,10 @@ function takeMessages(): void {
   for (;;) {
     const message = receiveMessageOnPort(start.control)?.message as ToWorker | undefined;
     if (message === undefined) return;
-    if (message.kind === 'kick') client.kick(message.killId, message.tagIndex, message.userHashes);
-    else if (message.kind === 'answer') client.answer(message.requestId, message.error, nowSecs());
+    if (message.kind === 'kick') {
+      client.kick(message.killId, message.tagIndex, message.userHashes, message.exceptHostId);
+    } else if (message.kind === 'answer')
+      client.answer(message.requestId, message.error, nowSecs());
   }
 }
 

@@ -1,0 +1,252 @@
+import { AssignmentState, assignedHost, assignmentState } from '../../shared/memory/assignment.ts';
+import { SHARDS } from '../../shared/memory/user-table.ts';
+import { type DirectoryCore, toSecs } from './core.ts';
+import type { Host, MailServer } from './host-set.ts';
+import type { Kills } from './kills.ts';
+import { DelayReason } from './login-requests.ts';
+import { type Origin, SELF } from './ring-link.ts';
+
+/** Shards that a purge visits at once. */
+const PURGE_SHARDS_PER_TICK = 32;
+
+/** A backend as another director, or a command, describes it. */
+export interface HostUpdate extends MailServer {
+  readonly isDown: boolean;
+  /** Unix seconds, 0 = never. */
+  readonly lastUpDownChangeSecs: number;
+}
+
+interface Purge {
+  readonly tagIndex: number;
+  readonly hostId: number;
+  nextShard: number;
+}
+
+/**
+ * Changes of the host set, ordered here or by another director, and what they do to users. A user of a
+ * removed or flushed host is forgotten, but not before its sessions have been killed. (Dovecot forgets
+ * them at once and leaves the sessions alone.) In a ring no user is placed anew before every member has
+ * done so: this member holds SYNCs back while it purges.
+ */
+export class HostChanges {
+  readonly #core: DirectoryCore;
+  readonly #kills: Kills;
+  readonly #purges: Purge[] = [];
+
+  constructor(core: DirectoryCore, kills: Kills) {
+    this.#core = core;
+    this.#kills = kills;
+  }
+
+  /** Users of removed or flushed hosts are still there, or their sessions are. */
+  get isPurging(): boolean {
+    return this.#purges.length > 0 || this.#kills.purgeCount > 0;
+  }
+
+  /** Puts a host into the set, nothing else. */
+  addToSet(server: MailServer): Host {
+    const { hosts } = this.#core.current;
+    const host = hosts.add(server);
+    while (this.#core.users.tagCount < hosts.tags.length) {
+      this.#core.users.addTag(hosts.tags[this.#core.users.tagCount]);
+    }
+    return host;
+  }
+
+  /** After addToSet(): the ring of virtual hosts is built and shown to the workers. */
+  publish(): void {
+    const { current } = this.#core;
+    current.hosts.changed();
+    current.ring = current.hosts.buildRing();
+    this.#core.publish({ kind: 'ring', ring: current.ring });
+  }
+
+  /**
+   * Takes a host as described, adding it if it is not there. Forwards what has changed.
+   * @throws RangeError when host ids or tags have run out
+   */
+  update(origin: Origin, update: HostUpdate, nowMs: number): void {
+    const host = this.#core.current.hosts.get(update.ip);
+    if (host === undefined) this.#add(origin, update, nowMs);
+    else this.#change(origin, host, update, nowMs);
+  }
+
+  #add(origin: Origin, update: HostUpdate, nowMs: number): void {
+    const { effects } = this.#core;
+    const host = this.addToSet(update);
+    host.isDown = update.isDown;
+    host.lastUpDownChangeSecs = update.lastUpDownChangeSecs;
+    // What a removal has not come to yet may stay: the host is back. Not so with another tag.
+    const purge = this.#purges.findIndex((other) => {
+      return other.hostId === host.hostId && other.tagIndex === host.tagIndex;
+    });
+    if (purge >= 0) this.#purges.splice(purge, 1);
+    effects.log('info', `Host ${host.ip} added (vhost_count=${host.vhostCount})`);
+    this.#changed(origin, host, nowMs);
+    if (purge >= 0 && !this.isPurging) this.#core.ring.purged(nowMs);
+  }
+
+  #change(origin: Origin, host: Host, update: HostUpdate, nowMs: number): void {
+    const isSame =
+      host.vhostCount === update.vhostCount &&
+      host.isDown === update.isDown &&
+      host.tag === update.tag;
+    if (isSame) return;
+    let wanted = update;
+    let from = origin;
+    if (host.isDesynced && !origin.isSelf) {
+      wanted = this.#reconcile(host, update);
+      // As if it were ours: so it reaches the whole ring.
+      from = SELF;
+    }
+    const changed = host.tag === wanted.tag ? host : this.#retag(host, wanted.tag, nowMs);
+    // Never goes back: else two directors could take turns.
+    const changeSecs = Math.max(wanted.lastUpDownChangeSecs, host.lastUpDownChangeSecs);
+    this.#setDown(changed, wanted.isDown, changeSecs);
+    this.#setVhostCount(changed, wanted.vhostCount);
+    this.#changed(from, changed, nowMs);
+  }
+
+  /**
+   * Two directors have changed one host before either knew of the other: every member comes to the same
+   * host. Weight: the smaller, as in Dovecot; state: the newer change, down when they are equally old;
+   * tag: the first in order. (In Dovecot equal times and tags have no rule, and may change for ever.)
+   */
+  #reconcile(host: Host, update: HostUpdate): HostUpdate {
+    const isOlder = host.lastUpDownChangeSecs > update.lastUpDownChangeSecs;
+    const isTie = host.lastUpDownChangeSecs === update.lastUpDownChangeSecs;
+    const isDown = isOlder ? host.isDown : update.isDown || (isTie && host.isDown);
+    const vhostCount = Math.min(host.vhostCount, update.vhostCount);
+    const [tag] = [host.tag, update.tag].sort();
+    const changes: string[] = [];
+    if (host.isDown !== isDown) changes.push(host.isDown ? 'down -> up' : 'up -> down');
+    if (host.vhostCount !== update.vhostCount) {
+      changes.push(`vhosts ${host.vhostCount} -> ${update.vhostCount}`);
+    }
+    if (host.tag !== update.tag) changes.push(`tag '${host.tag}' -> '${update.tag}'`);
+    this.#core.effects.log(
+      'warn',
+      `Host ${host.ip} is being updated before previous update had finished (${changes.join(', ')}) - ` +
+        `setting to state=${isDown ? 'down' : 'up'} vhosts=${vhostCount}`,
+    );
+    return { ...update, isDown, vhostCount, tag };
+  }
+
+  #setDown(host: Host, isDown: boolean, changeSecs: number): void {
+    if (host.isDown === isDown) return;
+    host.isDown = isDown;
+    host.lastUpDownChangeSecs = changeSecs;
+    this.#core.effects.log(
+      'info',
+      `Host ${host.ip} changed ${isDown ? 'down' : 'up'} (vhost_count=${host.vhostCount})`,
+    );
+  }
+
+  #setVhostCount(host: Host, vhostCount: number): void {
+    if (host.vhostCount === vhostCount) return;
+    this.#core.effects.log(
+      'info',
+      `Host ${host.ip} vhost count changed from ${host.vhostCount} to ${vhostCount}`,
+    );
+    host.vhostCount = vhostCount;
+  }
+
+  /** With another tag it is another host to its users: they are forgotten. */
+  #retag(host: Host, tag: string, nowMs: number): Host {
+    this.#core.effects.log('warn', `Host ${host.ip} changed tag from '${host.tag}' to '${tag}'`);
+    this.#core.current.hosts.remove(host);
+    const changed = this.addToSet({ ...host, tag });
+    changed.isDown = host.isDown;
+    changed.lastUpDownChangeSecs = host.lastUpDownChangeSecs;
+    this.#startPurge(host, nowMs);
+    return changed;
+  }
+
+  /** Removes a host. `origin` null: nobody is told. */
+  remove(origin: Origin | null, host: Host, nowMs: number): void {
+    const { current, ring, effects } = this.#core;
+    current.hosts.remove(host);
+    effects.log('info', `Host ${host.ip} removed`);
+    if (origin !== null) ring.hostRemove(origin, host.ip);
+    this.publish();
+    this.#startPurge(host, nowMs);
+    ring.desync(nowMs);
+    this.#retryLogins(nowMs);
+  }
+
+  /** Forgets the users of a host; it stays. */
+  flush(origin: Origin, host: Host, nowMs: number): void {
+    this.#core.ring.hostFlush(origin, host.ip);
+    this.#startPurge(host, nowMs);
+    this.#core.ring.desync(nowMs);
+  }
+
+  #changed(origin: Origin, host: Host, nowMs: number): void {
+    const { ring } = this.#core;
+    this.publish();
+    ring.host(origin, host);
+    if (!ring.isAlone) host.isDesynced = true;
+    ring.desync(nowMs);
+    this.#retryLogins(nowMs);
+  }
+
+  #retryLogins(nowMs: number): void {
+    for (const request of this.#core.requests.takeReasons(DelayReason.noHosts)) {
+      this.#core.retry(request, request.createdMs, nowMs);
+    }
+  }
+
+  /** Every member knows what we know. */
+  synced(): void {
+    for (const host of this.#core.current.hosts.hosts) host.isDesynced = false;
+  }
+
+  // Purges
+
+  #startPurge(host: Host, nowMs: number): void {
+    this.#purges.push({ tagIndex: host.tagIndex, hostId: host.hostId, nextShard: 0 });
+    this.runPurges(nowMs);
+  }
+
+  /** Forgets users of removed and flushed hosts, a number of shards at a time. */
+  runPurges(nowMs: number): void {
+    if (this.#purges.length === 0) return;
+    let budget = PURGE_SHARDS_PER_TICK;
+    while (budget-- > 0 && this.#purges.length > 0) {
+      const purge = this.#purges[0];
+      this.#purgeShard(purge, purge.nextShard++, nowMs);
+      if (purge.nextShard === SHARDS) this.#purges.shift();
+    }
+    if (!this.isPurging) this.#core.ring.purged(nowMs);
+  }
+
+  #purgeShard({ tagIndex, hostId }: Purge, shard: number, nowMs: number): void {
+    const { users, sessions } = this.#core;
+    const table = users.table(tagIndex);
+    const marked = new Set<number>();
+    table.forEachInShard(shard, (userHash, word) => {
+      // A user that is killed already is on its way, from here or to here: its end looks at the host.
+      if (assignedHost(word) !== hostId || assignmentState(word) === AssignmentState.killing)
+        return;
+      users.mark(tagIndex, userHash, AssignmentState.killing, hostId);
+      marked.add(userHash);
+    });
+    if (marked.size === 0) return;
+    const served = sessions.among(tagIndex, marked);
+    for (const userHash of marked) {
+      if (served.has(userHash)) continue;
+      if (this.#core.wasSeenJustNow(table.stampSecs(userHash), nowMs)) {
+        served.add(userHash);
+        continue;
+      }
+      users.delete(tagIndex, userHash);
+      this.#core.wakeUser(tagIndex, userHash, nowMs);
+    }
+    if (served.size > 0) this.#kills.purge(tagIndex, [...served], nowMs);
+  }
+}
+
+/** A change that is ordered here must not look older than the one before it, whatever the clock says. */
+export function nextChangeSecs(host: Host, nowMs: number): number {
+  return Math.max(toSecs(nowMs), host.lastUpDownChangeSecs + 1);
+}

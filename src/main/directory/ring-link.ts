@@ -1,0 +1,69 @@
+import type { Host } from './host-set.ts';
+
+/**
+ * Where a change comes from: ourselves, or a command of another director, which the ring then
+ * forwards under its original sequence number. Opaque to the directory.
+ */
+export interface Origin {
+  readonly isSelf: boolean;
+}
+
+export const SELF: Origin = { isSelf: true };
+
+/** What the directory asks of the ring and tells it. Calls come inside the directory's methods. */
+export interface RingLink {
+  /** False until the ring has been joined for the first time: nobody may log in. */
+  readonly isHandshaked: boolean;
+  /** False while a change of hosts or members is travelling: no user may be placed. */
+  readonly isSynced: boolean;
+  /** No other director is connected to our right. */
+  readonly isAlone: boolean;
+  /** Every member knows USER-WEAK. */
+  readonly knowsWeak: boolean;
+  /** When isSynced changed last, milliseconds; 0 = it was never synced. */
+  readonly syncChangedMs: number;
+
+  user(origin: Origin, userHash: number, ip: string, stampSecs: number): void;
+  userWeak(origin: Origin, userHash: number, ip: string): void;
+  userMove(origin: Origin, userHash: number, ip: string): void;
+  userKick(origin: Origin, userName: string): void;
+  userKickAlt(origin: Origin, field: string, value: string): void;
+  userKickHash(origin: Origin, userHash: number, exceptIp: string): void;
+  /** Our sessions of the user are closed: tells the right neighbour. */
+  userKilled(userHash: number): void;
+  userKilledEverywhere(origin: Origin, userHash: number): void;
+  host(origin: Origin, host: Host): void;
+  hostRemove(origin: Origin, ip: string): void;
+  hostFlush(origin: Origin, ip: string): void;
+  /** Hosts or users of a host have changed: the ring is unsynced until everybody knows. */
+  desync(nowMs: number): void;
+  /** The sessions on removed and flushed hosts are closed: SYNCs that were held back may go on. */
+  purged(nowMs: number): void;
+}
+
+/** A director that has no others. */
+export class NoRing implements RingLink {
+  readonly isHandshaked = true;
+  readonly isSynced = true;
+  readonly isAlone = true;
+  readonly knowsWeak = true;
+  readonly syncChangedMs: number;
+
+  constructor(startedMs: number) {
+    this.syncChangedMs = startedMs;
+  }
+
+  user(): void {}
+  userWeak(): void {}
+  userMove(): void {}
+  userKick(): void {}
+  userKickAlt(): void {}
+  userKickHash(): void {}
+  userKilled(): void {}
+  userKilledEverywhere(): void {}
+  host(): void {}
+  hostRemove(): void {}
+  hostFlush(): void {}
+  desync(): void {}
+  purged(): void {}
+}

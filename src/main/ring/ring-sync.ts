@@ -1,0 +1,247 @@
+import { invariant } from '../../shared/errors.ts';
+import type { Member } from './members.ts';
+import { PROTOCOL_MINOR, ringLimits } from './ring-limits.ts';
+import type { RingState } from './ring-state.ts';
+import type { Topology } from './topology.ts';
+
+/** The fields of a SYNC line. */
+export interface SyncCommand {
+  readonly seq: number;
+  readonly minor: number;
+  readonly stampSecs: number;
+  /** 0 = an old director gave none. */
+  readonly hostsHash: number;
+}
+
+/**
+ * SYNC: a message that goes once around the ring behind everything that was sent before. Who gets his
+ * own back knows that all members have seen what he knew when he sent it, and have the same hosts.
+ */
+export class RingSync {
+  readonly #ring: RingState;
+  #topology: Topology | null = null;
+  #seq: number;
+  /** While a batch of lines is read: one SYNC for all of it, at its end. */
+  #isFrozen = false;
+  #isPending = false;
+  #resendMs = Number.POSITIVE_INFINITY;
+  #sentAtMemberChange = 0;
+  #sentMs = 0;
+  lastRoundMs = 0;
+
+  constructor(ring: RingState) {
+    this.#ring = ring;
+    this.#seq = ring.options.firstSeq;
+  }
+
+  use(topology: Topology): void {
+    this.#topology = topology;
+  }
+
+  /** Something has changed that every member must know: unsynced until our SYNC is back. */
+  desync(): void {
+    const ring = this.#ring;
+    this.#seq++;
+    // Alone and synced stays so.
+    if (ring.right === null && ring.left === null) return;
+    this.unsynced();
+    if (this.#isFrozen) {
+      this.#isPending = true;
+      return;
+    }
+    if (ring.right === null) return;
+    this.#setSynced(false);
+    this.#sendOwn();
+  }
+
+  /** Connections have changed: whatever SYNC of ours is under way counts no more. */
+  connectionLost(): void {
+    this.#seq++;
+    this.unsynced();
+  }
+
+  /** Both neighbours are there now: is the ring closed? */
+  assigned(): void {
+    const ring = this.#ring;
+    if (ring.left === null || ring.right === null) return;
+    this.#seq++;
+    this.unsynced();
+    this.#sendOwn();
+  }
+
+  unsynced(): void {
+    const ring = this.#ring;
+    if (ring.isSynced) {
+      ring.isSynced = false;
+      ring.syncChangedMs = ring.nowMs;
+      ring.hasChanged = true;
+    }
+    this.#resendMs = ring.nowMs + ringLimits.syncMs;
+  }
+
+  freeze(): void {
+    invariant(!this.#isFrozen, 'the ring is entered once at a time');
+    this.#isFrozen = true;
+  }
+
+  thaw(): void {
+    this.#isFrozen = false;
+    if (!this.#isPending) return;
+    this.#isPending = false;
+    this.desync();
+  }
+
+  #sendOwn(): void {
+    const ring = this.#ring;
+    this.#sentAtMemberChange = ring.memberChanges;
+    this.#sentMs = ring.nowMs;
+    this.#send(ring.self, {
+      seq: this.#seq,
+      minor: PROTOCOL_MINOR,
+      stampSecs: ring.nowSecs,
+      hostsHash: ring.directory.hostsHash,
+    });
+  }
+
+  #send(member: Member, { seq, minor, stampSecs, hostsHash }: SyncCommand): void {
+    const ring = this.#ring;
+    const { right } = ring;
+    if (right === null) return;
+    const details = minor > 0 && right.minor > 0 ? `\t${minor}\t${stampSecs}\t${hostsHash}` : '';
+    ring.send(right, `SYNC\t${member.ip}\t${member.port}\t${seq}${details}\n`);
+    // If a neighbour hangs, we want to know it soon.
+    if (ring.left !== null) this.#topology?.ping(ring.left);
+    this.#topology?.ping(right);
+  }
+
+  /** SYNCs of others that came while we had no right neighbour, or were purging. */
+  sendHeld(): void {
+    if (this.#ring.right === null || this.#ring.directory.isPurging) return;
+    for (const member of this.#ring.members.all) {
+      const held = member.heldSync;
+      if (held === null) continue;
+      member.heldSync = null;
+      this.#send(member, held);
+    }
+  }
+
+  /** @returns true when a SYNC was sent */
+  resend(): boolean {
+    const ring = this.#ring;
+    if (ring.isSynced) return false;
+    if (ring.right === null) {
+      this.#topology?.reconnectIfIdle();
+      return false;
+    }
+    if (ring.left === null) return false;
+    ring.self.syncStampSecs = ring.nowSecs;
+    this.#sendOwn();
+    this.#resendMs = ring.nowMs + ringLimits.syncMs;
+    return true;
+  }
+
+  tick(): void {
+    const ring = this.#ring;
+    if (ring.isSynced || ring.nowMs < this.#resendMs) return;
+    this.#resendMs = ring.nowMs + ringLimits.syncMs;
+    if (this.resend()) {
+      ring.log('error', `Ring SYNC seq=${this.#seq} appears to have got lost, resending`);
+    }
+  }
+
+  received(member: Member | undefined, command: SyncCommand): void {
+    const ring = this.#ring;
+    const minor = Math.min(command.minor, PROTOCOL_MINOR);
+    if (member !== undefined && !this.#receivedOf(member, { ...command, minor })) return;
+    // Ours may have got lost in a change of members.
+    const mayBeLost =
+      member?.isSelf !== true &&
+      this.#sentAtMemberChange !== ring.memberChanges &&
+      ring.self.syncStampSecs !== ring.nowSecs;
+    if (mayBeLost) this.resend();
+  }
+
+  #receivedOf(member: Member, command: SyncCommand): boolean {
+    return member.isSelf ? this.#ownIsBack(command) : this.#pass(member, command);
+  }
+
+  #ownIsBack({ seq, minor, hostsHash }: SyncCommand): boolean {
+    const ring = this.#ring;
+    if (seq !== this.#seq || ring.left === null || ring.right === null) return false;
+    if (hostsHash !== 0 && hostsHash !== ring.directory.hostsHash) {
+      ring.log(
+        'error',
+        `Hosts unexpectedly changed during SYNC reply - resending (seq=${seq}, ` +
+          `old hosts_hash=${hostsHash}, new hosts_hash=${ring.directory.hostsHash})`,
+      );
+      this.resend();
+      return false;
+    }
+    ring.minMinor = minor;
+    if (ring.isSynced) return true;
+    this.lastRoundMs = Math.max(0, ring.nowMs - this.#sentMs);
+    this.setSynced();
+    return true;
+  }
+
+  #pass(member: Member, command: SyncCommand): boolean {
+    if (!this.#isNewEnough(member, command)) return false;
+    const { directory, right } = this.#ring;
+    const { seq, hostsHash } = command;
+    if (hostsHash !== 0 && hostsHash !== directory.hostsHash) {
+      // The first time it may only be early.
+      if (member.mismatchedHash !== hostsHash) {
+        member.mismatchedHash = hostsHash;
+        return false;
+      }
+      this.#ring.log(
+        'error',
+        `Director ${member.ip} SYNC request hosts don't match us - resending hosts (seq=${seq}, ` +
+          `remote hosts_hash=${hostsHash}, my hosts_hash=${directory.hostsHash})`,
+      );
+      directory.resendHosts();
+      return false;
+    }
+    member.mismatchedHash = 0;
+    // Nobody may place users anew before we have closed the sessions on hosts that are gone.
+    if (right === null || directory.isPurging) member.heldSync = command;
+    else this.#send(member, command);
+    return true;
+  }
+
+  #isNewEnough(member: Member, { seq, stampSecs }: SyncCommand): boolean {
+    if (seq < member.syncSeq) {
+      if (stampSecs < member.syncStampSecs + ringLimits.syncStaleSecs) return false;
+      this.#ring.log(
+        'warn',
+        `Last SYNC seq for ${member.name} appears to be stale, resetting (seq=${member.syncSeq}, ` +
+          `timestamp=${member.syncStampSecs} -> seq=${seq}, timestamp=${stampSecs})`,
+      );
+    } else if (seq === member.syncSeq && stampSecs <= member.syncStampSecs) {
+      member.syncCount++;
+      return member.syncCount <= ringLimits.syncDuplicates;
+    }
+    member.syncSeq = seq;
+    member.syncStampSecs = stampSecs;
+    member.syncCount = 1;
+    return true;
+  }
+
+  /** All members agree, or there are no others. */
+  setSynced(): void {
+    const ring = this.#ring;
+    if (!ring.isHandshaked) ring.isHandshaked = true;
+    this.#topology?.synced();
+    this.#setSynced(true);
+    this.#resendMs = Number.POSITIVE_INFINITY;
+    ring.isSynced = true;
+    ring.syncChangedMs = ring.nowMs;
+    ring.hasChanged = true;
+  }
+
+  #setSynced(isSynced: boolean): void {
+    for (const connection of [this.#ring.left, this.#ring.right]) {
+      if (connection !== null) this.#topology?.setConnectionSynced(connection, isSynced);
+    }
+  }
+}
