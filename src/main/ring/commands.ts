@@ -1,5 +1,5 @@
 import { PostilionError } from '../../shared/errors.ts';
-import { splitTabEscaped } from '../../shared/wire/tab-escape.ts';
+import { splitTabEscaped, tabEscape } from '../../shared/wire/tab-escape.ts';
 import { MAX_VHOST_COUNT } from '../directory/host-set.ts';
 import type { Handshake } from './handshake.ts';
 import { compareToSelf, type Member } from './members.ts';
@@ -52,7 +52,8 @@ export class Commands {
       if (connection.isDropped) return;
       if (failure !== null) {
         if (failure !== '') this.#refuse(connection, line, failure);
-        this.#topology.dropAndReconnect(connection, 'Invalid input', 'Reconnecting after error');
+        const reason = `Invalid input: ${shownCommand(line)}`;
+        this.#topology.dropAndReconnect(connection, reason, 'Reconnecting after error');
         return;
       }
       if (connection.closing !== null && connection.closing !== Closing.writeFailure) return;
@@ -437,6 +438,11 @@ export class Commands {
     this.#sync.received(member, { seq, minor, stampSecs, hostsHash });
     return null;
   }
+}
+
+/** As Dovecot names it to the other side. */
+function shownCommand(line: string): string {
+  return tabEscape(splitTabEscaped(line)[0]?.slice(0, SHOWN_CHARS) ?? '');
 }
 
 function origin(connection: RingConnection, order: Order): RemoteOrigin {
