@@ -6,7 +6,7 @@ import type { Kills } from './kills.ts';
 import { DelayReason } from './login-requests.ts';
 import { type Origin, SELF } from './ring-link.ts';
 
-/** Shards that a purge visits at once. */
+/** Shards with users that purges visit at once. */
 const PURGE_SHARDS_PER_TICK = 32;
 
 /** A backend as another director, or a command, describes it. */
@@ -19,7 +19,7 @@ export interface HostUpdate extends MailServer {
 interface Purge {
   readonly tagIndex: number;
   readonly hostId: number;
-  nextShard: number;
+  shardsLeft: number;
 }
 
 /**
@@ -31,7 +31,8 @@ interface Purge {
 export class HostChanges {
   readonly #core: DirectoryCore;
   readonly #kills: Kills;
-  readonly #purges: Purge[] = [];
+  #purges: Purge[] = [];
+  #nextShard = 0;
 
   constructor(core: DirectoryCore, kills: Kills) {
     this.#core = core;
@@ -204,30 +205,45 @@ export class HostChanges {
   // Purges
 
   #startPurge(host: Host, nowMs: number): void {
-    this.#purges.push({ tagIndex: host.tagIndex, hostId: host.hostId, nextShard: 0 });
+    this.#purges.push({ tagIndex: host.tagIndex, hostId: host.hostId, shardsLeft: SHARDS });
     this.runPurges(nowMs);
   }
 
-  /** Forgets users of removed and flushed hosts, a number of shards at a time. */
+  /**
+   * Forgets users of removed and flushed hosts, a number of shards at a time. One pass serves all hosts
+   * that are purged at the time: the ring waits for it.
+   */
   runPurges(nowMs: number): void {
     if (this.#purges.length === 0) return;
     let budget = PURGE_SHARDS_PER_TICK;
-    while (budget-- > 0 && this.#purges.length > 0) {
-      const purge = this.#purges[0];
-      this.#purgeShard(purge, purge.nextShard++, nowMs);
-      if (purge.nextShard === SHARDS) this.#purges.shift();
+    while (budget > 0 && this.#purges.length > 0) {
+      const shard = this.#nextShard;
+      this.#nextShard = (shard + 1) % SHARDS;
+      const hostIds = new Map<number, Set<number>>();
+      for (const purge of this.#purges) {
+        purge.shardsLeft--;
+        const ofTag = hostIds.get(purge.tagIndex);
+        if (ofTag === undefined) hostIds.set(purge.tagIndex, new Set([purge.hostId]));
+        else ofTag.add(purge.hostId);
+      }
+      this.#purges = this.#purges.filter(({ shardsLeft }) => shardsLeft > 0);
+      for (const [tagIndex, ofTag] of hostIds) {
+        if (this.#core.users.table(tagIndex).isUnused(shard)) continue;
+        this.#purgeShard(tagIndex, ofTag, shard, nowMs);
+        budget--;
+      }
     }
     if (!this.isPurging) this.#core.ring.purged(nowMs);
   }
 
-  #purgeShard({ tagIndex, hostId }: Purge, shard: number, nowMs: number): void {
+  #purgeShard(tagIndex: number, hostIds: ReadonlySet<number>, shard: number, nowMs: number): void {
     const { users, sessions } = this.#core;
     const table = users.table(tagIndex);
     const marked = new Set<number>();
     table.forEachInShard(shard, (userHash, word) => {
+      const hostId = assignedHost(word);
       // A user that is killed already is on its way, from here or to here: its end looks at the host.
-      if (assignedHost(word) !== hostId || assignmentState(word) === AssignmentState.killing)
-        return;
+      if (!hostIds.has(hostId) || assignmentState(word) === AssignmentState.killing) return;
       users.mark(tagIndex, userHash, AssignmentState.killing, hostId);
       marked.add(userHash);
     });
