@@ -17,6 +17,8 @@ export const PEER_TESTS: readonly string[] = [
   'test/e2e/login-log.test.ts',
   'test/e2e/one-backend-per-user.test.ts',
   'test/e2e/pop3-clients.test.ts',
+  'test/e2e/ring-mixed.test.ts',
+  'test/e2e/ring-random.test.ts',
   'test/embedded/real-clients.test.ts',
   'test/main/cli/doveadm.test.ts',
   'test/shared/user-hash.test.ts',
