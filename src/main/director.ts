@@ -1,11 +1,12 @@
-import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import type { Counter } from '../shared/memory/counters.ts';
 import type { ProtocolName, ServiceAddress, WorkerSettings } from '../shared/messages.ts';
 import { compileUserHash } from '../shared/user-hash.ts';
-import { ADMIN_SOCKET_NAME, AdminServer } from './admin/admin-server.ts';
-import type { DirectoryView } from './admin/directory-view.ts';
+import type { AdminDirector } from './admin/admin-director.ts';
+import { ADMIN_SOCKET_NAME } from './admin/admin-protocol.ts';
+import { AdminServer, type AdminServerOptions } from './admin/admin-server.ts';
+import { AdminWork } from './admin/admin-work.ts';
 import type { Config } from './config/config.ts';
 import { nearExpirySecs } from './directory/core.ts';
 import { Directory, TICK_MS } from './directory/directory.ts';
@@ -14,6 +15,7 @@ import type { MailServer } from './directory/host-set.ts';
 import { RunningDirectory } from './directory/running-directory.ts';
 import { runFlushScript } from './ring/flush-script.ts';
 import { RingEdge } from './ring/ring-edge.ts';
+import { noRing, RunningRing } from './ring/running-ring.ts';
 import { Supervisor } from './supervisor.ts';
 
 export interface DirectorOptions {
@@ -33,6 +35,8 @@ export interface Director {
   counters(): Record<keyof typeof Counter, number>;
   /** Path of the director-admin socket. */
   readonly adminSocket: string;
+  /** Of `director.admin_listen`, in its order. */
+  adminPorts(): number[];
   /** Ends a worker thread as a crash would. For tests. */
   killWorker(index: number): Promise<void>;
   stop(): Promise<void>;
@@ -51,7 +55,9 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     log,
     now: Date.now,
   });
-  const directory = createDirectory(config, mailServers, supervisor, log);
+  const work = new AdminWork(Date.now, setImmediate);
+  const directory = createDirectory(config, mailServers, { supervisor, work, log });
+  const running = new RunningDirectory(directory, Date.now);
   const ring = createRing(config, directory, log);
   try {
     await supervisor.start(directory);
@@ -61,7 +67,11 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     throw error;
   }
   const adminSocket = join(config.baseDir, ADMIN_SOCKET_NAME);
-  const admin = await listenForAdmin(adminSocket, directory.status, log).catch(async (error) => {
+  const admin = await listenForAdmin(config, {
+    director: adminDirector(config, running, ring),
+    work,
+    log: (level, text) => log[level](text),
+  }).catch(async (error) => {
     await ring?.stop();
     await supervisor.stop();
     throw error;
@@ -70,21 +80,23 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     const nowMs = Date.now();
     ring?.tick(nowMs);
     directory.tick(nowMs);
+    work.run();
   }, TICK_MS);
   for (const { protocol, host, port } of supervisor.services) {
     log.info({ protocol, address: host, port }, 'listening');
   }
   log.info({ workers: config.workers, backends: mailServers.length }, 'ready');
   return {
-    directory: new RunningDirectory(directory, Date.now),
+    directory: running,
     addresses: () => supervisor.services,
     sessionCounts: () => directory.status.sessionCounts(),
     counters: () => supervisor.counters(),
     adminSocket,
+    adminPorts: () => admin.map(({ port }) => port).filter((port) => port !== 0),
     killWorker: (index) => supervisor.kill(index),
     async stop() {
       clearInterval(ticker);
-      await admin.close();
+      await closeAll(admin);
       await ring?.stop();
       await supervisor.stop();
       log.info('stopped');
@@ -93,19 +105,43 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
   };
 }
 
-async function listenForAdmin(
-  socketPath: string,
-  view: DirectoryView,
-  log: Logger,
-): Promise<AdminServer> {
-  await mkdir(dirname(socketPath), { recursive: true, mode: 0o755 });
-  return AdminServer.listen({ socketPath, view, log: (text) => log.warn(text) });
+function adminDirector(
+  config: Config,
+  directory: RunningDirectory,
+  edge: RingEdge | null,
+): AdminDirector {
+  const { listen, maxParallelMoves, maxParallelKicks } = config.director;
+  const hasRing = edge !== null && listen !== null;
+  return {
+    view: directory.status,
+    orders: directory,
+    ring: hasRing ? new RunningRing(edge.ring, listen.port, Date.now) : noRing,
+    maxParallelMoves,
+    maxParallelKicks,
+  };
 }
 
-/** There is a ring when the configuration names more than one director. */
+/** On the unix socket and where the configuration says. */
+async function listenForAdmin(config: Config, options: AdminServerOptions): Promise<AdminServer[]> {
+  const servers = [await AdminServer.listenUnix(join(config.baseDir, ADMIN_SOCKET_NAME), options)];
+  try {
+    for (const endpoint of config.director.adminListen) {
+      servers.push(await AdminServer.listenTcp(endpoint, options));
+    }
+  } catch (error) {
+    await closeAll(servers);
+    throw error;
+  }
+  return servers;
+}
+
+async function closeAll(servers: readonly AdminServer[]): Promise<void> {
+  await Promise.all(servers.map((server) => server.close()));
+}
+
+/** One that listens for others may be alone now, and be joined by others later. */
 function hasRing({ director }: Config): boolean {
-  const names = director.servers.map(({ ip, port }) => `${ip}:${port}`);
-  return director.listen !== null && new Set(names).size > 1;
+  return director.listen !== null;
 }
 
 function usableSecs(config: Config): number {
@@ -115,7 +151,7 @@ function usableSecs(config: Config): number {
 
 function createRing(config: Config, directory: Directory, log: Logger): RingEdge | null {
   const { director } = config;
-  if (!hasRing(config) || director.listen === null) return null;
+  if (director.listen === null) return null;
   return new RingEdge({
     ring: {
       self: director.listen,
@@ -151,8 +187,7 @@ async function flushUser(
 function createDirectory(
   config: Config,
   mailServers: readonly MailServer[],
-  supervisor: Supervisor,
-  log: Logger,
+  { supervisor, work, log }: { supervisor: Supervisor; work: AdminWork; log: Logger },
 ): Directory {
   const directory = new Directory(
     {
@@ -185,6 +220,7 @@ function createDirectory(
       answer: (workerId, requestId, error) => {
         supervisor.send(workerId, { kind: 'answer', requestId, error });
       },
+      synced: () => work.runSoon(),
       log: (level, message) => log[level](message),
     },
   );

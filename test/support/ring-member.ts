@@ -9,12 +9,6 @@ import { type ProgramResult, runProgram } from './run-program.ts';
 
 export type MemberKind = 'real' | 'ours';
 
-/**
- * Whether `postilion serve` obeys what changes something (HOST-SET, USER-MOVE, DIRECTOR-ADD …) on its
- * admin socket. To become true with the issue that brings these commands.
- */
-const OURS_IS_COMMANDABLE = process.env['RING_OURS_COMMANDABLE'] === '1';
-
 export interface RingMemberOptions {
   readonly name: string;
   readonly ip: string;
@@ -138,7 +132,7 @@ class RealMember extends Member implements RingMember {
 
 class OurMember extends Member implements RingMember {
   readonly kind = 'ours';
-  readonly commandable = OURS_IS_COMMANDABLE;
+  readonly commandable = true;
   readonly #options: RingMemberOptions;
   readonly #baseDir: string;
   readonly #earlierLines: string[] = [];

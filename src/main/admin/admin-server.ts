@@ -3,49 +3,55 @@ import { lstat, mkdir, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { errorCode, PostilionError } from '../../shared/errors.ts';
+import { plainAddress } from '../../shared/ip-address.ts';
 import { AdminConnection } from './admin-connection.ts';
+import type { AdminDirector } from './admin-director.ts';
 import { adminLimits } from './admin-limits.ts';
-import type { DirectoryView } from './directory-view.ts';
+import type { AdminWork } from './admin-work.ts';
+import type { AdminLog } from './command.ts';
 
 export { ADMIN_SOCKET_NAME } from './admin-protocol.ts';
 
 /** Read and write for the owner only: nobody else may look at users or move them. */
 const SOCKET_UMASK = 0o177;
+/** Keeps a dead machine from holding one of the connections for ever. */
+const KEEPALIVE_MS = 60_000;
 
 export interface AdminServerOptions {
-  readonly socketPath: string;
-  readonly view: DirectoryView;
-  /** About clients that misbehave and about being full. */
-  readonly log: (text: string) => void;
+  readonly director: AdminDirector;
+  readonly work: AdminWork;
+  /** Changes and who ordered them; clients that misbehave; being full. */
+  readonly log: AdminLog;
 }
 
-/** The socket cannot be had; the text says why. */
+/** A listener cannot be had; the text says why. */
 export class AdminSocketError extends PostilionError {
   constructor(message: string, options?: ErrorOptions) {
     super('ADMIN_SOCKET', message, options);
   }
 }
 
-/** Serves the director-admin protocol on a unix socket. */
+/** Serves the director-admin protocol on one listener. */
 export class AdminServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  private constructor(server: Server, { view, log }: AdminServerOptions) {
+  private constructor(server: Server, { director, work, log }: AdminServerOptions) {
     this.#server = server;
     server.maxConnections = adminLimits.clients;
-    server.on('drop', () => log(`more than ${adminLimits.clients} director-admin clients`));
-    server.on('error', (error) => log(`director-admin socket: ${error.message}`));
+    server.on('drop', () => log('warn', `more than ${adminLimits.clients} director-admin clients`));
+    server.on('error', (error) => log('warn', `director-admin socket: ${error.message}`));
     server.on('connection', (socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
-      serveClient(socket, new AdminConnection(view, log));
+      const who = nameOf(socket);
+      const clientLog: AdminLog = (level, text) => log(level, `admin(${who}): ${text}`);
+      serveClient(socket, (wake) => new AdminConnection({ director, work, log: clientLog }, wake));
     });
   }
 
-  /** Creates base_dir if need be. Throws AdminSocketError. */
-  static async listen(options: AdminServerOptions): Promise<AdminServer> {
-    const { socketPath } = options;
+  /** On a unix socket; creates its folder if need be. Throws AdminSocketError. */
+  static async listenUnix(socketPath: string, options: AdminServerOptions): Promise<AdminServer> {
     const server = createServer({ allowHalfOpen: true });
     try {
       await mkdir(dirname(socketPath), { recursive: true, mode: 0o755 });
@@ -60,15 +66,38 @@ export class AdminServer {
       }
       await isListening;
     } catch (error) {
-      if (error instanceof AdminSocketError) throw error;
-      const text = `cannot listen on ${socketPath} (${errorCode(error) || String(error)})`;
-      throw new AdminSocketError(text, { cause: error });
+      throw cannotListen(socketPath, error);
+    }
+    return new AdminServer(server, options);
+  }
+
+  /** On a TCP port: whoever can reach it may do everything. Throws AdminSocketError. */
+  static async listenTcp(
+    { ip, port }: { readonly ip: string; readonly port: number },
+    options: AdminServerOptions,
+  ): Promise<AdminServer> {
+    const server = createServer({
+      ...{ allowHalfOpen: true, noDelay: true },
+      ...{ keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS },
+    });
+    try {
+      const isListening = once(server, 'listening');
+      server.listen({ host: ip, port });
+      await isListening;
+    } catch (error) {
+      throw cannotListen(`${ip}:${port}`, error);
     }
     return new AdminServer(server, options);
   }
 
   get clientCount(): number {
     return this.#sockets.size;
+  }
+
+  /** 0 for a unix socket. */
+  get port(): number {
+    const address = this.#server.address();
+    return address === null || typeof address === 'string' ? 0 : address.port;
   }
 
   /** Ends all clients and removes the socket. */
@@ -78,6 +107,19 @@ export class AdminServer {
     for (const socket of this.#sockets) socket.destroy();
     await isClosed;
   }
+}
+
+function cannotListen(where: string, error: unknown): AdminSocketError {
+  if (error instanceof AdminSocketError) return error;
+  const text = `cannot listen on ${where} (${errorCode(error) || String(error)})`;
+  return new AdminSocketError(text, { cause: error });
+}
+
+/** Who a client is, for the log. */
+function nameOf({ remoteAddress, remotePort }: Socket): string {
+  if (remoteAddress === undefined) return 'unix socket';
+  const ip = plainAddress(remoteAddress);
+  return `${ip.includes(':') ? `[${ip}]` : ip}:${remotePort}`;
 }
 
 /** A socket that a dead process has left is removed; anything else that is there is not ours. */
@@ -104,7 +146,7 @@ async function removeStaleSocket(path: string): Promise<void> {
 }
 
 /** Moves bytes between a socket and the engine; reads only when the engine has nothing to say. */
-function serveClient(socket: Socket, connection: AdminConnection): void {
+function serveClient(socket: Socket, create: (wake: () => void) => AdminConnection): void {
   let isScheduled = false;
   const schedule = (): void => {
     if (isScheduled) return;
@@ -114,6 +156,7 @@ function serveClient(socket: Socket, connection: AdminConnection): void {
       pump();
     });
   };
+  const connection = create(schedule);
   /** One piece at a time, so that other clients and the directory get their turn in between. */
   const pump = (): void => {
     if (socket.destroyed) return;
@@ -121,7 +164,7 @@ function serveClient(socket: Socket, connection: AdminConnection): void {
     if (piece === null) {
       // Closed as soon as all is written, whether or not the client closes too.
       if (connection.isDone) socket.destroySoon();
-      else socket.resume();
+      else if (connection.wantsInput) socket.resume();
       return;
     }
     socket.pause();

@@ -24,6 +24,8 @@ export interface DirectoryView {
   hashUser(name: string): number;
   /** Sorted by address. */
   hosts(): readonly HostStatus[];
+  /** Addresses of configured backends that are there no more, sorted. */
+  removedHosts(): readonly string[];
   /** Null: the user is not in the directory. */
   currentHost(tag: string, hash: number): { ip: string; expiresAtSecs: number } | null;
   /** Where the user would go by the current hosts; null: there is no host for the tag. */

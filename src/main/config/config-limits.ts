@@ -12,6 +12,8 @@ export const configLimits = {
   mailServers: 65535,
   /** Directors of one ring. */
   ringServers: 64,
+  /** TCP listeners of the director-admin protocol. */
+  adminListeners: 16,
   trustedNetworks: 1000,
   /** Of a greeting, a capability list and other one-line texts. */
   lineChars: 512,

@@ -41,6 +41,8 @@ export interface DirectorConfig {
   readonly outputBufferBytes: number;
   /** Where the flush script listens; '' = there is none. */
   readonly flushSocket: string;
+  /** TCP listeners of the director-admin protocol. */
+  readonly adminListen: readonly Endpoint[];
 }
 
 /** The effective configuration: defaults filled in, deeply frozen, plain data. */
@@ -235,6 +237,7 @@ function toConfig(file: ConfigFile): Config {
       pingMaxTimeoutMs: director.ping_max_timeout,
       outputBufferBytes: director.output_buffer_size,
       flushSocket: director.flush_socket,
+      adminListen: director.admin_listen,
     },
     passdb: file.passdb,
     backends: { imap: file.backends.imap, pop3: file.backends.pop3 },

@@ -61,7 +61,7 @@ function isHostName(text: string): boolean {
 
 const tagExpected = `a tag of at most ${configLimits.tagChars} printable ASCII characters without blank and @`;
 
-function isTag(text: string): boolean {
+export function isTag(text: string): boolean {
   return text.length <= configLimits.tagChars && TAG.test(text);
 }
 

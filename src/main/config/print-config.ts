@@ -45,6 +45,7 @@ export function printConfig(config: Config): string {
         ping_max_timeout: durationText(director.pingMaxTimeoutMs),
         flush_socket: director.flushSocket,
         output_buffer_size: sizeText(director.outputBufferBytes),
+        admin_listen: director.adminListen.map(formatEndpoint),
       },
       passdb: config.passdb,
       backends,

@@ -85,12 +85,21 @@ const director = z
     ping_idle_timeout: type.duration(SECOND_MS, DAY_MS).default(30 * SECOND_MS),
     ping_max_timeout: type.duration(SECOND_MS, DAY_MS).default(60 * SECOND_MS),
     output_buffer_size: type.size(64 * 1024, 1024 * MEBIBYTE).default(10 * MEBIBYTE),
-    admin_listen: type.unsupportedList(),
+    admin_listen: z.array(type.endpoint(0)).max(configLimits.adminListeners).default([]),
   })
-  .superRefine(({ listen, servers, user_expire }, context) => {
+  .superRefine(({ listen, servers, user_expire, admin_listen }, context) => {
     const refuse = (path: string, message: string): void => {
       context.addIssue({ code: 'custom', path: [path], message });
     };
+    const taken = new Set(listen === null ? [] : [formatEndpoint(listen)]);
+    for (const [i, endpoint] of admin_listen.entries()) {
+      const text = formatEndpoint(endpoint);
+      if (endpoint.port !== 0 && taken.has(text)) {
+        const message = 'expected an address and port that is used for nothing else';
+        context.addIssue({ code: 'custom', path: ['admin_listen', i], message });
+      }
+      taken.add(text);
+    }
     if (user_expire % SECOND_MS !== 0) refuse('user_expire', 'expected whole seconds');
     const names = servers.map(formatEndpoint);
     if (listen === null && names.length > 0) {

@@ -30,6 +30,8 @@ export interface DirectoryEffects {
   flush(request: FlushRequest): void;
   /** Answer a login request: null = read the directory again; else why it failed (for the log). */
   answer(workerId: number, requestId: number, error: string | null): void;
+  /** The ring has become synced: orders that have waited for it may go on. */
+  synced?(): void;
   log(level: 'info' | 'warn' | 'error', message: string): void;
 }
 

@@ -50,6 +50,14 @@ export class DirectoryStatus implements DirectoryView {
     }));
   }
 
+  /** Addresses of configured backends that are there no more, in address order. */
+  removedHosts(): string[] {
+    const { hosts } = this.#current;
+    return this.#configured.hosts.hosts
+      .map(({ ip }) => ip)
+      .filter((ip) => hosts.get(ip) === undefined);
+  }
+
   currentHost(tag: string, userHash: number): { ip: string; expiresAtSecs: number } | null {
     const tagIndex = this.#current.hosts.tagIndex(tag);
     if (tagIndex < 0) return null;

@@ -9,6 +9,7 @@ import { ringLookup } from '../../shared/memory/host-ring.ts';
 import { DirectoryCore, type DirectoryEffects, type DirectoryOptions, toSecs } from './core.ts';
 import { DirectoryStatus } from './directory-status.ts';
 import { HostChanges, type HostUpdate, nextChangeSecs } from './host-changes.ts';
+import { HostReset } from './host-reset.ts';
 import { type Host, HostSet } from './host-set.ts';
 import { type KillState, Kills } from './kills.ts';
 import {
@@ -368,6 +369,12 @@ export class Directory {
     return true;
   }
 
+  /** Moves the users of a backend to where they belong, as the caller steps on. Null: no such host. */
+  resetHost(ip: string): HostReset | null {
+    const host = this.#core.current.hosts.get(ip);
+    return host === undefined ? null : new HostReset(this.#core, this.#kills, this.#hosts, host);
+  }
+
   ringHost(origin: Origin, update: HostUpdate, nowMs: number): void {
     this.#hosts.update(origin, update, nowMs);
   }
@@ -442,6 +449,7 @@ export class Directory {
       DelayReason.ringNotSynced,
     );
     for (const request of waiting) this.#tryRequest(request, request.createdMs, nowMs);
+    this.#core.effects.synced?.();
   }
 
   /** Users of one part of one table, for the handshake with a new member. */

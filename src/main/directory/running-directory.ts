@@ -1,7 +1,9 @@
+import type { DirectoryOrders } from '../admin/admin-director.ts';
 import type { Directory } from './directory.ts';
+import { SELF } from './ring-link.ts';
 
 /** The directory with the clock of the process: what the rest of main, demo and tests command. */
-export class RunningDirectory {
+export class RunningDirectory implements DirectoryOrders {
   readonly #directory: Directory;
   readonly #now: () => number;
 
@@ -18,6 +20,18 @@ export class RunningDirectory {
     return this.#directory.counts();
   }
 
+  host(ip: string): ReturnType<Directory['host']> {
+    return this.#directory.host(ip);
+  }
+
+  get isPurging(): boolean {
+    return this.#directory.isPurging;
+  }
+
+  get kickCount(): number {
+    return 0;
+  }
+
   addHost(ip: string, vhostCount = 100, tag = ''): boolean {
     return this.#directory.addHost(ip, vhostCount, tag, this.#now());
   }
@@ -32,6 +46,28 @@ export class RunningDirectory {
 
   removeHost(ip: string): boolean {
     return this.#directory.removeHost(ip, this.#now());
+  }
+
+  flushHost(ip: string): boolean {
+    return this.#directory.flushHost(ip, this.#now());
+  }
+
+  resetHost(ip: string): ReturnType<Directory['resetHost']> {
+    return this.#directory.resetHost(ip);
+  }
+
+  kickUser(userName: string): void {
+    this.#directory.kickUser(SELF, userName);
+  }
+
+  kickUserAlt(field: string, value: string): void {
+    this.#directory.kickUserAlt(SELF, field, value);
+  }
+
+  /** The user belongs to the tag of the backend. */
+  moveUserHash(userHash: number, ip: string): ReturnType<Directory['moveUser']> {
+    const tag = this.#directory.host(ip)?.tag ?? '';
+    return this.#directory.moveUser(tag, userHash, ip, this.#now());
   }
 
   moveUser(user: string, ip: string, tag = ''): ReturnType<Directory['moveUser']> {

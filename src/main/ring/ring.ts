@@ -207,6 +207,15 @@ export class Ring implements RingLink {
     return members.all.map(status);
   }
 
+  /** Incoming connections that have not said yet who they are. */
+  strangers(): Readonly<RingConnection>[] {
+    return [...this.#ring.connections].filter(({ member }) => member === null);
+  }
+
+  bufferedBytesOf({ id }: Readonly<RingConnection>): number {
+    return this.#ring.effects.bufferedBytes(id);
+  }
+
   /** 'left' and 'right' of a connection that has that place. */
   placeOf(connection: Readonly<RingConnection>): 'left' | 'right' | null {
     if (connection === this.#ring.left) return 'left';

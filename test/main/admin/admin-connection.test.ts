@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { AdminConnection } from '../../../src/main/admin/admin-connection.ts';
 import { adminLimits } from '../../../src/main/admin/admin-limits.ts';
 import { compileUserHash } from '../../../src/shared/user-hash.ts';
+import { adminOptions } from './admin-director.ts';
 import { MemoryDirectory, manyUsers } from './memory-directory.ts';
 
 const HANDSHAKE = 'VERSION\tdirector-doveadm\t1\t0\n';
@@ -17,7 +18,7 @@ interface Outcome {
 /** What comes out for the input, given in these chunks. Output is latin1. */
 function converse(directory: MemoryDirectory, ...chunks: readonly (string | Buffer)[]): Outcome {
   const log: string[] = [];
-  const connection = new AdminConnection(directory, (text) => log.push(text));
+  const connection = new AdminConnection(adminOptions(directory, log), () => {});
   let output = '';
   let longestPiece = 0;
   const drain = (): void => {
@@ -140,8 +141,7 @@ describe('commands', () => {
   });
 
   it.each([
-    ['HOST-SET\t10.0.0.1', 'doveadm sent unknown command: HOST-SET?10.0.0.1'],
-    ['USER-MOVE\tfoo\t10.0.0.1', 'doveadm sent unknown command: USER-MOVE?foo?10.0.0.1'],
+    ['HOST-SETX\t10.0.0.1', 'doveadm sent unknown command: HOST-SETX?10.0.0.1'],
     ['host-list', 'doveadm sent unknown command: host-list'],
     ['\x1b[31m\xff', 'doveadm sent unknown command: ?[31m?'],
     ['', 'doveadm sent empty command line'],
@@ -183,7 +183,7 @@ describe('limits', () => {
 
   it('holds for users that are looked at and not listed', () => {
     const own = new MemoryDirectory([{}], manyUsers(10 * adminLimits.entriesPerSlice));
-    const connection = new AdminConnection(own, () => {});
+    const connection = new AdminConnection(adminOptions(own), () => {});
     while (connection.next() !== null);
     connection.receive(Buffer.from(`${HANDSHAKE}USER-LIST\t10.0.0.9\n`));
     expect(connection.wantsInput).toBe(false);
@@ -204,7 +204,7 @@ describe('limits', () => {
 
 describe('end of input', () => {
   it('is waited for with answers', () => {
-    const connection = new AdminConnection(directory, () => {});
+    const connection = new AdminConnection(adminOptions(directory), () => {});
     while (connection.next() !== null);
     connection.receive(Buffer.from(`${HANDSHAKE}HOST-LIST\nUSER-LIST`));
     connection.endInput();

@@ -10,6 +10,7 @@ import { AdminServer } from '../../../src/main/admin/admin-server.ts';
 import type { DirectoryView } from '../../../src/main/admin/directory-view.ts';
 import { eventually, withDeadline } from '../../support/deadline.ts';
 import { runProgram } from '../../support/run-program.ts';
+import { adminOptions } from './admin-director.ts';
 import { MemoryDirectory, manyUsers } from './memory-directory.ts';
 
 const HANDSHAKE = 'VERSION\tdirector-doveadm\t1\t0\n';
@@ -24,7 +25,7 @@ async function temporaryFolder(): Promise<string> {
 async function startServer(view: DirectoryView = empty) {
   const socketPath = join(await temporaryFolder(), 'base', 'director-admin');
   const log: string[] = [];
-  const server = await AdminServer.listen({ socketPath, view, log: (text) => log.push(text) });
+  const server = await AdminServer.listenUnix(socketPath, adminOptions(view, log));
   onTestFinished(() => server.close());
   return { server, socketPath, log };
 }
@@ -49,7 +50,7 @@ describe('the director-admin socket', () => {
   it('is for its owner only, and goes away at the end', async () => {
     const socketPath = join(await temporaryFolder(), 'director-admin');
     const before = process.umask();
-    const server = await AdminServer.listen({ socketPath, view: empty, log: () => {} });
+    const server = await AdminServer.listenUnix(socketPath, adminOptions(empty));
     expect((await stat(socketPath)).mode & 0o777).toBe(0o600);
     expect(process.umask()).toBe(before);
     await server.close();
@@ -71,7 +72,7 @@ describe('the director-admin socket', () => {
     const socket = open(socketPath);
     socket.write(`${HANDSHAKE}RING-STATUS\n`);
     expect(await readAll(socket)).toBe(HANDSHAKE);
-    expect(log).toEqual(['doveadm sent unknown command: RING-STATUS']);
+    expect(log).toEqual(['admin(unix socket): doveadm sent unknown command: RING-STATUS']);
   });
 
   it('sends a long list whole, at the pace of a client that reads late', async () => {
@@ -132,7 +133,7 @@ describe('what is at the path of the socket already', () => {
 socket.socket(socket.AF_UNIX).bind(sys.argv[1])`;
     await runProgram('python3', ['-c', program, socketPath]);
     expect(existsSync(socketPath)).toBe(true);
-    const server = await AdminServer.listen({ socketPath, view: empty, log: () => {} });
+    const server = await AdminServer.listenUnix(socketPath, adminOptions(empty));
     onTestFinished(() => server.close());
     const socket = open(socketPath);
     socket.end();
@@ -141,7 +142,7 @@ socket.socket(socket.AF_UNIX).bind(sys.argv[1])`;
 
   it('is left alone when somebody answers', async () => {
     const { socketPath } = await startServer();
-    const second = AdminServer.listen({ socketPath, view: empty, log: () => {} });
+    const second = AdminServer.listenUnix(socketPath, adminOptions(empty));
     await expect(second).rejects.toMatchObject({
       code: 'ADMIN_SOCKET',
       message: `${socketPath} is in use: another process answers there`,
@@ -156,19 +157,19 @@ socket.socket(socket.AF_UNIX).bind(sys.argv[1])`;
     const other = createServer(() => {}).listen(socketPath);
     onTestFinished(() => void other.close());
     await once(other, 'listening');
-    const second = AdminServer.listen({ socketPath, view: empty, log: () => {} });
+    const second = AdminServer.listenUnix(socketPath, adminOptions(empty));
     await expect(second).rejects.toThrow('is in use');
   });
 
   it('is left alone when it is a file', async () => {
     const socketPath = join(await temporaryFolder(), 'director-admin');
     await writeFile(socketPath, 'precious');
-    const server = AdminServer.listen({ socketPath, view: empty, log: () => {} });
+    const server = AdminServer.listenUnix(socketPath, adminOptions(empty));
     await expect(server).rejects.toThrow(`${socketPath} exists and is no socket`);
   });
 
   it('may be impossible', async () => {
-    const server = AdminServer.listen({ socketPath: '/dev/null/x', view: empty, log: () => {} });
+    const server = AdminServer.listenUnix('/dev/null/x', adminOptions(empty));
     await expect(server).rejects.toThrow(/^cannot listen on \/dev\/null\/x \(/);
   });
 });

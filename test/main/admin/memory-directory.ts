@@ -29,6 +29,10 @@ export class MemoryDirectory implements DirectoryView {
     return this.#hosts;
   }
 
+  removedHosts(): readonly string[] {
+    return [];
+  }
+
   currentHost(tag: string, hash: number): { ip: string; expiresAtSecs: number } | null {
     const user = this.#users.find((candidate) => candidate.hash === hash);
     if (user === undefined || this.#tagOf(user.ip) !== tag) return null;

@@ -8,6 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { AdminServer } from '../../../src/main/admin/admin-server.ts';
 import { parseConfig } from '../../../src/main/config/config.ts';
 import { outputOf, runProgram } from '../../support/run-program.ts';
+import { adminOptions } from '../admin/admin-director.ts';
 import { MemoryDirectory, manyUsers } from '../admin/memory-directory.ts';
 
 const BIN = fileURLToPath(new URL('../../../src/main/cli/bin.ts', import.meta.url));
@@ -109,11 +110,10 @@ describe('the command line', () => {
 describe('director', () => {
   it('takes socket and hash from a configuration', async () => {
     const path = await configFile(GOOD);
-    const server = await AdminServer.listen({
-      socketPath: join(path, '../director-admin'),
-      view: new MemoryDirectory([{ ip: '10.0.0.77' }]),
-      log: () => {},
-    });
+    const server = await AdminServer.listenUnix(
+      join(path, '../director-admin'),
+      adminOptions(new MemoryDirectory([{ ip: '10.0.0.77' }])),
+    );
     onTestFinished(() => server.close());
     const { stdout } = await postilion('director', '-c', path, '-f', 'tab', 'status');
     expect(stdout).toContain('10.0.0.77\t');
@@ -134,7 +134,7 @@ describe('director', () => {
   it('ends quietly when its reader has enough', async () => {
     const socketPath = join(await temporaryFolder(), 'director-admin');
     const view = new MemoryDirectory([{}], manyUsers(300_000));
-    const server = await AdminServer.listen({ socketPath, view, log: () => {} });
+    const server = await AdminServer.listenUnix(socketPath, adminOptions(view));
     onTestFinished(() => server.close());
     const script = 'set -o pipefail; "$0" "$1" director map -a "$2" | head -n 2; echo "$?"';
     const args = ['-c', script, process.execPath, BIN, socketPath];
@@ -146,7 +146,7 @@ describe('director', () => {
   it('shows times in the zone of its user', async () => {
     const socketPath = join(await temporaryFolder(), 'director-admin');
     const view = new MemoryDirectory([{ lastUpDownChangeSecs: 1_700_000_000 }]);
-    const server = await AdminServer.listen({ socketPath, view, log: () => {} });
+    const server = await AdminServer.listenUnix(socketPath, adminOptions(view));
     onTestFinished(() => server.close());
     const env = { ...process.env, TZ: 'Asia/Tokyo' };
     const args = [BIN, 'director', '-f', 'flow', 'status', '-a', socketPath];

@@ -8,6 +8,7 @@ import type { HostStatus, UserStatus } from '../../../src/main/admin/directory-v
 import { compileUserHash } from '../../../src/shared/user-hash.ts';
 import { requireProgram } from '../../support/require-program.ts';
 import { type ProgramResult, runProgram } from '../../support/run-program.ts';
+import { adminOptions } from '../admin/admin-director.ts';
 import { MemoryDirectory, manyUsers } from '../admin/memory-directory.ts';
 
 /**
@@ -42,7 +43,7 @@ async function serve(
 ) {
   const path = join(folder, `${name}.sock`);
   const view = new MemoryDirectory(hosts, users);
-  const server = await AdminServer.listen({ socketPath: path, view, log: () => {} });
+  const server = await AdminServer.listenUnix(path, adminOptions(view));
   return { socketPath: path, close: () => server.close() };
 }
 

@@ -1,0 +1,10 @@
+import type { Command } from './command.ts';
+import { directorCommands } from './director-commands.ts';
+import { hostCommands } from './host-commands.ts';
+import { resetCommands } from './reset-command.ts';
+import { userCommands } from './user-commands.ts';
+
+/** All commands of the director-admin protocol by name. */
+export const commands: ReadonlyMap<string, Command> = new Map(
+  Object.entries({ ...hostCommands, ...resetCommands, ...userCommands, ...directorCommands }),
+);
