@@ -115,6 +115,13 @@ export class RingState {
     }
   }
 
+  /** To both neighbours, but not to one member. */
+  sendNeighbours(line: string, except: Member): void {
+    for (const connection of new Set([this.left, this.right])) {
+      if (connection !== null && connection.member !== except) this.send(connection, line);
+    }
+  }
+
   /**
    * A command that goes round the ring: named by who gave it and a number, passed on to everybody but
    * the neighbour that it came from.

@@ -257,7 +257,11 @@ export class Topology {
     if (isNew)
       ring.log('info', `Adding director ${member.name} to ring (requested by ${from.name})`);
     ring.memberChanges++;
-    ring.sendAll(`DIRECTOR\t${member.ip}\t${member.port}\n`, from);
+    // Nothing ends the line about a known member but that member: on every connection of a ring that is
+    // forming it would multiply without end (in Dovecot it does), so it keeps to the ring.
+    const line = `DIRECTOR\t${member.ip}\t${member.port}\n`;
+    if (isNew) ring.sendAll(line, from);
+    else ring.sendNeighbours(line, from);
   }
 
   remove(member: Member, from: Member): void {
