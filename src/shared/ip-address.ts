@@ -7,6 +7,8 @@ export const IPV4_BYTES = 4;
 export const IPV6_BYTES = 16;
 const IPV6_GROUPS = 8;
 const DECIMAL_BYTE = /^(?:0|[1-9]\d{0,2})$/;
+const DOTTED_BYTES =
+  /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
 const HEX_GROUP = /^[0-9a-fA-F]{1,4}$/;
 
 /**
@@ -18,12 +20,13 @@ export function parseAddress(text: string): AddressBytes | null {
 }
 
 function parseIpv4(text: string): AddressBytes | null {
-  const parts = text.split('.');
-  if (parts.length !== IPV4_BYTES) return null;
+  const parts = DOTTED_BYTES.exec(text);
+  if (parts === null) return null;
   const bytes = new Uint8Array(IPV4_BYTES);
-  for (const [i, part] of parts.entries()) {
-    if (!DECIMAL_BYTE.test(part) || Number(part) > 255) return null;
-    bytes[i] = Number(part);
+  for (let i = 0; i < IPV4_BYTES; i++) {
+    const value = Number(parts[i + 1]);
+    if (value > 255) return null;
+    bytes[i] = value;
   }
   return bytes;
 }
@@ -98,7 +101,9 @@ function longestZeroRun(groups: readonly number[]): { start: number; length: num
 /** One text per address, so that texts can be compared; null: not an address. */
 export function canonicalAddress(text: string): string | null {
   const bytes = parseAddress(text);
-  return bytes === null ? null : formatAddress(bytes);
+  if (bytes === null) return null;
+  // A dotted address has one spelling.
+  return bytes.length === IPV4_BYTES ? text : formatAddress(bytes);
 }
 
 const MAPPED = '::ffff:';

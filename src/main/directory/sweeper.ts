@@ -39,14 +39,17 @@ export class Sweeper {
     const count = Math.min(all, Math.ceil((all * elapsedMs) / this.#passMs));
     for (let i = 0; i < count; i++) {
       this.#cursor = (this.#cursor + 1) % all;
-      this.#sweepShard(Math.floor(this.#cursor / SHARDS), this.#cursor % SHARDS, nowMs);
+      const tagIndex = Math.floor(this.#cursor / SHARDS);
+      const shard = this.#cursor % SHARDS;
+      if (!this.#core.users.table(tagIndex).isUnused(shard)) {
+        this.#sweepShard(tagIndex, shard, nowMs);
+      }
     }
   }
 
   #sweepShard(tagIndex: number, shard: number, nowMs: number): void {
     const { users, sessions, options, ghostSecs } = this.#core;
     const table = users.table(tagIndex);
-    if (table.isUnused(shard)) return;
     const nowSecs = toSecs(nowMs);
     const oldSecs = nowSecs - Math.floor(options.userExpireSecs / 2);
     const expiredSecs = nowSecs - options.userExpireSecs;
