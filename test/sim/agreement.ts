@@ -1,0 +1,73 @@
+import type { MemberRun } from './member-run.ts';
+import { ringFlaw } from './ring-shape.ts';
+import type { SimWorld } from './sim-world.ts';
+
+/** A user that has less than a tenth of user_expire and this is not compared: some may have forgotten it. */
+const EXPIRY_SLACK_SECS = 5;
+
+interface KnownUser {
+  readonly ip: string;
+  readonly stampSecs: number;
+  readonly isWeak: boolean;
+}
+
+/** Null: all members that run agree in everything; else where they differ. */
+export function disagreement(world: SimWorld): string | null {
+  const flaw = ringFlaw(world);
+  if (flaw !== null) return flaw;
+  const { runs } = world;
+  for (const run of runs) {
+    const { weak, kills } = run.directory.counts();
+    if (weak > 0) return `${run.member.name} has ${weak} weak users`;
+    if (kills > 0) return `${run.member.name} has ${kills} kills`;
+    if (run.directory.isPurging) return `${run.member.name} is purging`;
+  }
+  if (runs.length === 0) return null;
+  const [first] = runs;
+  const hosts = hostList(first);
+  for (const run of runs) {
+    const other = hostList(run);
+    if (other !== hosts) {
+      return `hosts of ${first.member.name}: ${hosts}; of ${run.member.name}: ${other}`;
+    }
+  }
+  return userDifference(world, runs);
+}
+
+function hostList(run: MemberRun): string {
+  return run.directory.hosts
+    .map(({ ip, vhostCount, tag, isDown }) => `${ip}/${vhostCount}/${tag}/${isDown ? 'D' : 'U'}`)
+    .join(' ');
+}
+
+function usersOf(run: MemberRun): Map<string, KnownUser> {
+  const users = new Map<string, KnownUser>();
+  const { directory } = run;
+  for (let tagIndex = 0; tagIndex < directory.tagCount; tagIndex++) {
+    // Tag indexes differ between members, names do not.
+    const tag = run.tagName(tagIndex);
+    for (let shard = 0; shard < 256; shard++) {
+      directory.visitUsers(tagIndex, shard, (userHash, ip, stampSecs, isWeak) => {
+        users.set(`${tag}/${userHash}`, { ip, stampSecs, isWeak });
+      });
+    }
+  }
+  return users;
+}
+
+function userDifference(world: SimWorld, runs: readonly MemberRun[]): string | null {
+  const { userExpireSecs } = world.options;
+  const latestSecs = Math.max(...runs.map(({ nowSecs }) => nowSecs));
+  const slackSecs = userExpireSecs - runs[0].directory.usableSecs + EXPIRY_SLACK_SECS;
+  const known = runs.map(usersOf);
+  const keys = new Set(known.flatMap((users) => [...users.keys()]));
+  for (const key of keys) {
+    const stamps = known.flatMap((users) => users.get(key)?.stampSecs ?? []);
+    if (Math.min(...stamps) + userExpireSecs - slackSecs < latestSecs) continue;
+    const ips = known.map((users) => users.get(key)?.ip ?? 'nowhere');
+    if (ips.every((ip) => ip === ips[0])) continue;
+    const where = runs.map(({ member }, index) => `${member.name}: ${ips[index]}`);
+    return `user ${key} is on ${where.join(', ')}`;
+  }
+  return null;
+}
