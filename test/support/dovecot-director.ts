@@ -58,6 +58,11 @@ export class DovecotDirector {
     });
   }
 
+  /** Of Dovecot's master process. */
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   get isRunning(): boolean {
     return this.#process.isRunning;
   }
@@ -87,6 +92,16 @@ export class DovecotDirector {
   async doveadm(...args: string[]): Promise<ProgramResult> {
     const program = await requireProgram('doveadm', ['dovecot-core']);
     return await runProgram(program, ['-c', this.configPath, 'director', ...args]);
+  }
+
+  /** Bytes that the director has written to its present neighbours. */
+  async ringBytesSent(): Promise<number> {
+    const program = await requireProgram('doveadm', ['dovecot-core']);
+    const args = ['-f', 'tab', '-c', this.configPath, 'director', 'ring', 'status'];
+    const { stdout } = await runProgram(program, args);
+    const [header, ...rows] = stdout.split('\n').filter((line) => line !== '');
+    const column = header.split('\t').indexOf('output');
+    return rows.reduce((sum, row) => sum + (Number(row.split('\t')[column]) || 0), 0);
   }
 
   log(): string {

@@ -30,6 +30,11 @@ export class DovecotProcess {
     return this.#master !== null;
   }
 
+  /** Of the master; all others are its children. 0: it does not run. */
+  get pid(): number {
+    return this.#master?.pid ?? 0;
+  }
+
   /** Starts Dovecot, installed if it is missing (Debian), and waits until it is ready. */
   async start(isReady: () => Promise<boolean>): Promise<void> {
     const { name, configPath, logPath, packages } = this.#options;

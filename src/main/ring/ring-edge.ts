@@ -3,6 +3,8 @@ import { plainAddress } from '../../shared/ip-address.ts';
 import type { Directory } from '../directory/directory.ts';
 import { Ring, type RingOptions } from './ring.ts';
 
+/** Input that is taken in one turn of the event loop. */
+const PIECE_BYTES = 16 * 1024;
 /** An honest neighbour reads what we leave it with in this time. */
 const CLOSE_GRACE_MS = 2000;
 /** Keeps a neighbour's dead machine from looking alive to the kernel. */
@@ -91,9 +93,7 @@ export class RingEdge {
   #own(id: number, socket: net.Socket): void {
     let error = '';
     socket.setKeepAlive(true, KEEPALIVE_MS);
-    socket.on('data', (chunk) => {
-      if (this.#links.has(id)) this.ring.received(id, chunk, this.#options.now());
-    });
+    socket.on('data', (chunk) => this.#feed(id, socket, chunk));
     socket.on('drain', () => this.#sendMore(id));
     socket.on('error', (failure) => {
       error = failure.message;
@@ -101,6 +101,22 @@ export class RingEdge {
     socket.once('close', () => {
       if (!this.#links.delete(id)) return;
       this.ring.closed(id, error, this.#options.now());
+    });
+  }
+
+  /**
+   * A large chunk is taken in pieces, one in each turn of the event loop, and nothing is read meanwhile: a
+   * handshake's users come as fast as they can be sent, and libuv would read 2 MiB of them in one turn.
+   */
+  #feed(id: number, socket: net.Socket, chunk: Buffer): void {
+    if (!this.#links.has(id)) return;
+    this.ring.received(id, chunk.subarray(0, PIECE_BYTES), this.#options.now());
+    if (chunk.length < PIECE_BYTES) return;
+    const rest = chunk.subarray(PIECE_BYTES);
+    socket.pause();
+    setImmediate(() => {
+      if (rest.length > 0) this.#feed(id, socket, rest);
+      if (rest.length < PIECE_BYTES) socket.resume();
     });
   }
 
