@@ -34,6 +34,8 @@ const SETTLE_MS = 240_000;
 const ROUNDS_TO_SETTLE = 12;
 /** Logins go on for so long after the ring has healed. */
 const AFTERMATH_MS = 45_000;
+/** Every waiting login has its answer. */
+const LOGIN_END_MS = 40_000;
 /** All is agreed on, sessions are closed. */
 const QUIET_MS = 45_000;
 /** Longest skew between two clocks, twice the pass of a sweep, and idle ticks. */
@@ -176,14 +178,16 @@ class Simulation {
 
   #fallSilent(): void {
     const world = this.#world;
-    for (const { workers } of world.runs) {
-      for (const worker of workers.values()) {
-        for (const session of [...worker.sessions]) session.close();
-      }
+    const sessions = world.runs.flatMap(({ workers }) => [...workers.values()]).flatMap((worker) => [
+      ...worker.sessions,
+    ]);
+    for (const session of sessions) {
+      if (session.isWaiting) session.abandon();
+      else session.close();
     }
-    // Whatever was written before has gone around twice.
+    world.passUntil(() => world.waitingLogins === 0, LOGIN_END_MS);
+    // Whatever was written before has gone around twice; the last refresh has been announced.
     world.pass(20_000 + 2 * roundMs(world));
-    if (world.waitingLogins > 0) world.pass(40_000);
     world.isIdle = true;
     const before = world.network.linesWritten;
     world.pass(QUIET_MS);
