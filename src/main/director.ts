@@ -204,8 +204,8 @@ function createDirectory(
       kick: (workerId, killId, tagIndex, userHashes, exceptHostId) => {
         supervisor.send(workerId, { kind: 'kick', killId, tagIndex, userHashes, exceptHostId });
       },
-      kickField: (workerId, field, value) => {
-        supervisor.send(workerId, { kind: 'kick-field', field, value });
+      kickField: (workerId, field, value, killId) => {
+        supervisor.send(workerId, { kind: 'kick-field', killId, field, value });
       },
       workerHangs: (workerId) => supervisor.endHung(workerId),
       flush: (request) => {

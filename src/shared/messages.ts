@@ -72,7 +72,12 @@ export type ToWorker =
       readonly exceptHostId: number;
     }
   /** Ends all sessions whose field (`user`, or an alternative user name of the passdb) has the value. */
-  | { readonly kind: 'kick-field'; readonly field: string; readonly value: string }
+  | {
+      readonly kind: 'kick-field';
+      readonly killId: number;
+      readonly field: string;
+      readonly value: string;
+    }
   | { readonly kind: 'stop' };
 
 export type FromWorker =

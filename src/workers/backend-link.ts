@@ -95,6 +95,11 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
     return this.#socket;
   }
 
+  /** In the session registry; -1: in none, or not yet. */
+  get slot(): number {
+    return this.#slot;
+  }
+
   get attempts(): number {
     return this.#attempts;
   }

@@ -120,6 +120,13 @@ export class DirectoryClient {
     this.#closedOne(kick);
   }
 
+  /** Ends these sessions; acknowledged as kick(). */
+  kickSlots(killId: number, slots: readonly number[]): void {
+    const kick: Kick = { killId, open: 1 };
+    for (const slot of slots) this.#kickSlot(slot, kick);
+    this.#closedOne(kick);
+  }
+
   #kickSlot(slot: number, kick: Kick): void {
     if (!this.#registry.isActive(slot)) return;
     kick.open++;

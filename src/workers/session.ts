@@ -329,9 +329,18 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#unsentBytes = unsentBytes;
   }
 
-  /** Ends the session if it belongs to this user name. There are no alternative names yet. */
-  kickIf(field: string, value: string): void {
-    if (field === 'user' && value === this.#user) this.#link?.kick();
+  /** The session is logged in, or is being so, under this name. There are no alternative names yet. */
+  hasName(field: string, value: string): boolean {
+    return field === 'user' && value === this.#user && this.#link !== null;
+  }
+
+  /** In the session registry; -1: in none. */
+  get slot(): number {
+    return this.#link?.slot ?? -1;
+  }
+
+  kick(): void {
+    this.#link?.kick();
   }
 
   linkKicked(): void {

@@ -138,9 +138,20 @@ class Worker {
         );
         break;
       case 'kick-field':
-        for (const session of [...this.#sessions]) session.kickIf(message.field, message.value);
+        this.#kickField(message.killId, message.field, message.value);
         break;
     }
+  }
+
+  #kickField(killId: number, field: string, value: string): void {
+    const named = [...this.#sessions].filter((session) => session.hasName(field, value));
+    const inDirectory = named.filter(({ slot }) => slot >= 0);
+    // Those that wait for a host have no socket to be closed.
+    for (const session of named) if (session.slot < 0) session.kick();
+    this.#directory.kickSlots(
+      killId,
+      inDirectory.map(({ slot }) => slot),
+    );
   }
 
   #post(message: FromWorker): void {

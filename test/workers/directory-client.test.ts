@@ -149,6 +149,19 @@ describe('a kick', () => {
     expect(posted).toEqual([{ kind: 'kicked', killId: 7 }]);
   });
 
+  test('of single sessions ends these and no others', () => {
+    const waiters = [enter(), enter(USER + 1), enter(USER + 1)];
+    client.kickSlots(
+      7,
+      waiters.slice(1).map(({ slot }) => slot),
+    );
+    client.kickSlots(8, []);
+    expect(waiters.map(({ kicks }) => kicks)).toEqual([0, 1, 1]);
+    expect(posted).toEqual([{ kind: 'kicked', killId: 8 }]);
+    for (const { slot } of waiters.slice(1)) client.leave(slot, nowSecs());
+    expect(posted[1]).toEqual({ kind: 'kicked', killId: 7 });
+  });
+
   test('that is one of two waits for the same session, as does the other', () => {
     const waiter = enter();
     client.kick(7, 0, [USER], 0);

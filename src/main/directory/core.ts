@@ -22,8 +22,8 @@ export interface DirectoryEffects {
     userHashes: readonly number[],
     exceptHostId: number,
   ): void;
-  /** Tell a worker to end the sessions whose `field` has this value; nobody waits for it. */
-  kickField(workerId: number, field: string, value: string): void;
+  /** Tell a worker to end the sessions whose `field` has this value, and to acknowledge as above. */
+  kickField(workerId: number, field: string, value: string, killId: number): void;
   /** A worker has not acknowledged a kick for so long that it must be taken for hung: end it. */
   workerHangs(workerId: number): void;
   /** Run the site's flush script for a user that is being moved; its end is told to flushed(). */
@@ -77,6 +77,7 @@ export class DirectoryCore {
   ring: RingLink;
   /** A user not seen for user_expire minus this is put to the ring. 0 without one. */
   readonly nearSecs: number;
+  #lastKillId = 0;
   /** Tries a waiting login again. */
   retry: (request: LoginRequest, createdMs: number, nowMs: number) => void = () => {};
 
@@ -88,6 +89,10 @@ export class DirectoryCore {
     const hosts = new HostSet();
     this.users.addTag(hosts.tags[0]);
     this.current = { hosts, ring: hosts.buildRing() };
+  }
+
+  nextKillId(): number {
+    return ++this.#lastKillId;
   }
 
   get ghostSecs(): number {

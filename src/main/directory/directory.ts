@@ -8,6 +8,7 @@ import { type DirectoryMemory, EPOCH, GATE } from '../../shared/memory/directory
 import { ringLookup } from '../../shared/memory/host-ring.ts';
 import { DirectoryCore, type DirectoryEffects, type DirectoryOptions, toSecs } from './core.ts';
 import { DirectoryStatus } from './directory-status.ts';
+import { FieldKicks } from './field-kicks.ts';
 import { HostChanges, type HostUpdate, nextChangeSecs } from './host-changes.ts';
 import { HostReset } from './host-reset.ts';
 import { type Host, HostSet } from './host-set.ts';
@@ -41,6 +42,7 @@ const REQUEST_CHECK_MS = 1000;
 export class Directory {
   readonly #core: DirectoryCore;
   readonly #kills: Kills;
+  readonly #fieldKicks: FieldKicks;
   readonly #weak: WeakUsers;
   readonly #hosts: HostChanges;
   readonly #sweeper: Sweeper;
@@ -52,6 +54,7 @@ export class Directory {
     const core = new DirectoryCore(options, effects, new NoRing(options.nowMs));
     this.#core = core;
     this.#kills = new Kills(core);
+    this.#fieldKicks = new FieldKicks(core);
     this.#weak = new WeakUsers(core);
     this.#hosts = new HostChanges(core, this.#kills);
     this.#sweeper = new Sweeper(core);
@@ -110,6 +113,7 @@ export class Directory {
     if (!wasKnown) return;
     this.#core.requests.dropWorker(workerId);
     this.#kills.workerGone(workerId, nowMs);
+    this.#fieldKicks.workerGone(workerId);
   }
 
   /** Seconds without being seen after which a worker has to ask main about a user. */
@@ -269,22 +273,21 @@ export class Directory {
     return this.#kills.stateOf(tagIndex, userHash);
   }
 
-  /** Ends the sessions of a user name, here and on all directors; nothing else changes. */
+  /** Ends the sessions of a user name (latin1, one character per byte), here and on all directors. */
   kickUser(origin: Origin, userName: string): void {
-    this.#kickField('user', userName);
+    this.#fieldKicks.kick('user', userName);
     this.#core.ring.userKick(origin, userName);
   }
 
   /** Ends the sessions whose alternative user name `field` has this value. */
   kickUserAlt(origin: Origin, field: string, value: string): void {
-    this.#kickField(field, value);
+    this.#fieldKicks.kick(field, value);
     this.#core.ring.userKickAlt(origin, field, value);
   }
 
-  #kickField(field: string, value: string): void {
-    for (const workerId of this.#core.sessions.workerIds()) {
-      this.#core.effects.kickField(workerId, field, value);
-    }
+  /** Kicks by user name or field whose sessions are not all closed yet. */
+  get kickCount(): number {
+    return this.#fieldKicks.size;
   }
 
   /** Another director has found the user on two hosts, and lets it live on this one. */
@@ -308,6 +311,7 @@ export class Directory {
   /** A worker has closed every session of a kill. */
   acknowledgeKick(workerId: number, killId: number, nowMs: number): void {
     this.#kills.acknowledge(killId, workerId, nowMs);
+    this.#fieldKicks.acknowledge(killId, workerId);
   }
 
   flushed(tagIndex: number, userHash: number, isWell: boolean, nowMs: number): void {
@@ -476,6 +480,7 @@ export class Directory {
   /** Called every TICK_MS. */
   tick(nowMs: number): void {
     this.#kills.tick(nowMs);
+    this.#fieldKicks.tick(nowMs);
     this.#weak.tick(nowMs);
     this.#hosts.runPurges(nowMs);
     this.#sweeper.sweep(nowMs);

@@ -70,7 +70,6 @@ export class Kills {
   readonly #kills = new Map<number, UserKill>();
   readonly #batches = new Map<number, Batch>();
   #purges = 0;
-  #lastId = 0;
 
   constructor(core: DirectoryCore) {
     this.#core = core;
@@ -216,7 +215,7 @@ export class Kills {
   }
 
   #tellWorkers(kills: readonly UserKill[], exceptHostId: number, nowMs: number): void {
-    const killId = ++this.#lastId;
+    const killId = this.#core.nextKillId();
     const { tagIndex } = kills[0];
     const userHashes = kills.map(({ userHash }) => userHash);
     const batch: Batch = {

@@ -29,7 +29,7 @@ export class RunningDirectory implements DirectoryOrders {
   }
 
   get kickCount(): number {
-    return 0;
+    return this.#directory.kickCount;
   }
 
   addHost(ip: string, vhostCount = 100, tag = ''): boolean {

@@ -311,10 +311,10 @@ export class Commands {
     const [first, second] = order.fields;
     if (command === 'USER-KICK') {
       if (order.fields.length !== 1) return INVALID;
-      directory.kickUser(origin(connection, order), fieldText(first));
+      directory.kickUser(origin(connection, order), first);
     } else {
       if (order.fields.length !== 2) return INVALID;
-      directory.kickUserAlt(origin(connection, order), fieldText(first), fieldText(second));
+      directory.kickUserAlt(origin(connection, order), first, second);
     }
     return null;
   }

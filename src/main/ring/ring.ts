@@ -1,3 +1,4 @@
+import { tabEscape } from '../../shared/wire/tab-escape.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Host } from '../directory/host-set.ts';
 import type { Origin, RingLink } from '../directory/ring-link.ts';
@@ -6,7 +7,6 @@ import { Handshake, hostFields } from './handshake.ts';
 import type { Member } from './members.ts';
 import { RingConnection } from './ring-connection.ts';
 import { Minor, ringLimits } from './ring-limits.ts';
-import { textField } from './ring-line.ts';
 import { type RingEffects, type RingOptions, RingState } from './ring-state.ts';
 import { RingSync } from './ring-sync.ts';
 import { Topology } from './topology.ts';
@@ -266,11 +266,11 @@ export class Ring implements RingLink {
   }
 
   userKick(origin: Origin, userName: string): void {
-    this.#kick(origin, 'USER-KICK', textField(userName), Minor.userKick);
+    this.#kick(origin, 'USER-KICK', tabEscape(userName), Minor.userKick);
   }
 
   userKickAlt(origin: Origin, field: string, value: string): void {
-    const fields = `${textField(field)}\t${textField(value)}`;
+    const fields = `${tabEscape(field)}\t${tabEscape(value)}`;
     this.#kick(origin, 'USER-KICK-ALT', fields, Minor.userKickAlt);
   }
 

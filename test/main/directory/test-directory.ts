@@ -9,6 +9,13 @@ export interface SentKick {
   readonly userHashes: readonly number[];
 }
 
+export interface SentFieldKick {
+  readonly workerId: number;
+  readonly killId: number;
+  readonly field: string;
+  readonly value: string;
+}
+
 export interface SentAnswer {
   readonly workerId: number;
   readonly requestId: number;
@@ -23,6 +30,7 @@ export class TestDirectory {
   readonly directory: Directory;
   readonly publications: Publication[] = [];
   readonly kicks: SentKick[] = [];
+  readonly fieldKicks: SentFieldKick[] = [];
   readonly answers: SentAnswer[] = [];
   nowMs = START_MS;
 
@@ -38,7 +46,9 @@ export class TestDirectory {
       },
       {
         publish: (publication) => this.publications.push(publication),
-        kickField: () => {},
+        kickField: (workerId, field, value, killId) => {
+          this.fieldKicks.push({ workerId, killId, field, value });
+        },
         workerHangs: () => {},
         flush: () => {},
         kick: (workerId, killId, tagIndex, userHashes) => {
