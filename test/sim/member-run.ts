@@ -53,8 +53,8 @@ export class MemberRun implements SimProcess {
           const message = { killId, tagIndex, userHashes: [...userHashes], exceptHostId };
           this.workers.get(workerId)?.send({ kind: 'kick', ...message });
         },
-        kickField: (workerId, field, value) => {
-          this.workers.get(workerId)?.send({ kind: 'kick-field', field, value });
+        kickField: (workerId, field, value, killId) => {
+          this.workers.get(workerId)?.send({ kind: 'kick-field', killId, field, value });
         },
         workerHangs: (workerId) => this.#workerHangs(workerId),
         flush: (request) => this.#flush(request),

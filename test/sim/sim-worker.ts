@@ -86,11 +86,16 @@ export class SimWorker {
           message.exceptHostId,
         );
         break;
-      case 'kick-field':
-        for (const session of [...this.sessions]) {
-          if (session.slot >= 0 && session.user.name === message.value) session.kick();
-        }
+      case 'kick-field': {
+        const named = [...this.sessions].filter((session) => {
+          return session.slot >= 0 && session.user.name === message.value;
+        });
+        this.#client.kickSlots(
+          message.killId,
+          named.map(({ slot }) => slot),
+        );
         break;
+      }
       case 'stop':
         break;
     }
