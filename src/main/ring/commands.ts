@@ -1,9 +1,10 @@
 import { PostilionError } from '../../shared/errors.ts';
 import { splitTabEscaped, tabEscape } from '../../shared/wire/tab-escape.ts';
 import { MAX_VHOST_COUNT } from '../directory/host-set.ts';
+import { SELF } from '../directory/ring-link.ts';
 import type { Handshake } from './handshake.ts';
 import { compareToSelf, type Member } from './members.ts';
-import { Closing, type RingConnection } from './ring-connection.ts';
+import { Closing, type RingConnection, Waiting } from './ring-connection.ts';
 import { Minor } from './ring-limits.ts';
 import { fieldText, parseEndpoint, parseTime, parseUint } from './ring-line.ts';
 import { RemoteOrigin, type RingState } from './ring-state.ts';
@@ -45,7 +46,8 @@ export class Commands {
     connection.lastInputMs = ring.nowMs;
     // Whoever is to go elsewhere has nothing to say to us any more.
     if (connection.closing !== null) return;
-    connection.resetTimer(ring.nowMs);
+    // Who does not say who it is gets no more time for saying something else.
+    if (connection.waiting !== Waiting.me) connection.resetTimer(ring.nowMs);
     connection.lines.push(bytes);
     for (let line = connection.lines.next(); line !== null; line = connection.lines.next()) {
       const failure = this.#line(connection, line);
@@ -110,7 +112,7 @@ export class Commands {
     }
     switch (command) {
       case 'OPTIONS':
-        return this.#handshake.options(fields);
+        return this.#handshake.options(connection, fields);
       case 'HOST-HAND-START':
         return this.#handshake.hostsStart(connection, fields);
       case 'DONE':
@@ -191,6 +193,8 @@ export class Commands {
     // Whoever gave it is gone; the order may not have reached everybody, so it goes on as ours.
     if (by === null || by.isRemoved) return run({ by: null, seq, isSeen: false, fields: rest });
     const isSeen = seq <= by.lastSeq;
+    // We have not given this one: of an earlier life whose clock was ahead, or nobody's.
+    if (by.isSelf && !isSeen) return null;
     if (!isSeen) by.lastSeq = seq;
     return run({ by, seq, isSeen, fields: rest });
   }
@@ -284,8 +288,11 @@ export class Commands {
   #passWeak(connection: RingConnection, order: Order, userHash: number, ip: string): void {
     const ring = this.#ring;
     const { left, right } = ring;
-    if (left === null || right === null || left.member !== right.member || order.by === null) {
-      ring.forward(origin(connection, order), 'USER-WEAK', `${userHash}\t${ip}`, Minor.weakUsers);
+    const isRingOfTwo = left !== null && right !== null && left.member === right.member;
+    if (order.by === null || !isRingOfTwo) {
+      // The question of one who is gone is ours now, and goes to all.
+      const from = order.by === null ? SELF : origin(connection, order);
+      ring.forward(from, 'USER-WEAK', `${userHash}\t${ip}`, Minor.weakUsers);
       return;
     }
     // A ring of two: back to the one who asks, by the other connection.

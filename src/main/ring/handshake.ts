@@ -14,6 +14,10 @@ import { parseEndpoint, parseTime, parseUint, textField } from './ring-line.ts';
 import type { RingState } from './ring-state.ts';
 import type { Topology } from './topology.ts';
 
+const OTHER_HASHING =
+  'director_consistent_hashing settings differ between directors. ' +
+  'Set director_consistent_hashing=yes on old directors';
+
 /** What comes before DONE on a connection, both directions. Errors are for the log; the connection ends. */
 export class Handshake {
   readonly #ring: RingState;
@@ -140,6 +144,8 @@ export class Handshake {
     connection.wait(Waiting.done, ringLimits.doneMs, nowMs);
     const member = members.get(ip, port);
     if (member === null) return `More than ${ringLimits.members} directors`;
+    // It is not to be taken for restarted: our numbers would begin anew, and nobody heed them.
+    if (member.isSelf) return 'Connection from self';
     member.isRemoved = false;
     connection.member = member;
     member.restarted();
@@ -163,11 +169,15 @@ export class Handshake {
     const member = connection.member!;
     const retryMs = member.protocolFailureMs + ringLimits.protocolRetryMs - ring.nowMs;
     if (member.protocolFailureMs > 0 && retryMs > 0) {
-      return (
-        `Remote sent invalid protocol data recently, waiting ${Math.ceil(retryMs / 1000)} secs ` +
-        'before allowing further communication'
+      // No failure of its own: the time that it has to wait runs on.
+      ring.log(
+        'error',
+        `director(${connection.name}): Remote sent invalid protocol data recently, ` +
+          `waiting ${Math.ceil(retryMs / 1000)} secs before allowing further communication`,
       );
+      return '';
     }
+    this.#endOlder(connection);
     if (left === null) {
       // It may be our right neighbour as well, and it is up.
       member.networkFailureMs = 0;
@@ -188,6 +198,16 @@ export class Handshake {
     return null;
   }
 
+  /** A director connects to us once: what it has left of other attempts is dead. The left is seen to apart. */
+  #endOlder(connection: RingConnection): void {
+    const { left, connections } = this.#ring;
+    for (const other of [...connections]) {
+      const isOlder = other.isIncoming && other !== connection && other !== left;
+      if (!isOlder || other.member !== connection.member) continue;
+      this.#topology.drop(other, 'Replacing with new incoming connection');
+    }
+  }
+
   hostsStart(connection: RingConnection, fields: readonly string[]): string | null {
     const ring = this.#ring;
     const flag = parseUint(fields[0]);
@@ -205,15 +225,16 @@ export class Handshake {
     connection.isReceivingHosts = false;
   }
 
-  options(fields: readonly string[]): string | null {
-    return fields.includes(CONSISTENT_HASHING)
-      ? null
-      : 'director_consistent_hashing settings differ between directors. ' +
-          'Set director_consistent_hashing=yes on old directors';
+  options(connection: RingConnection, fields: readonly string[]): string | null {
+    if (!fields.includes(CONSISTENT_HASHING)) return OTHER_HASHING;
+    connection.hasConsistentHashing = true;
+    return null;
   }
 
   done(connection: RingConnection): string | null {
     const ring = this.#ring;
+    // An old director that places users otherwise says nothing at all. (Dovecot 2.3 takes it in.)
+    if (connection.isIncoming && !connection.hasConsistentHashing) return OTHER_HASHING;
     const member = connection.member!;
     const secs = ((ring.nowMs - connection.connectedMs) / 1000).toFixed(3);
     ring.log(

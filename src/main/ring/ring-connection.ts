@@ -48,6 +48,7 @@ export class RingConnection {
   hasMe = false;
   /** The other side's handshake is complete: DONE has come. */
   isHandshaked = false;
+  hasConsistentHashing = false;
   isReceivingHosts = false;
   /** The other side joins our ring: its hosts do not count. */
   ignoresHosts = false;

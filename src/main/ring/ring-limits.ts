@@ -53,8 +53,8 @@ export const ringLimits = {
   delayedWarningMs: 2000,
   /** Members of a ring, removed ones included. */
   members: 256,
-  /** Incoming connections that have not finished their handshake. */
-  unfinishedConnections: 32,
+  /** Incoming connections of one address that have not finished their handshake. */
+  unfinishedConnections: 8,
   /** USER-WEAKs of one member whose second passing is remembered. */
   weakPassings: 4096,
 } as const;

@@ -71,7 +71,8 @@ export class Ring implements RingLink {
     }
     let unfinished = 0;
     for (const other of this.#ring.connections) {
-      if (other.isIncoming && !other.isHandshaked) unfinished++;
+      const isOfAddress = other.isIncoming && other.remoteIp === remoteIp;
+      if (isOfAddress && !other.isHandshaked) unfinished++;
     }
     if (unfinished >= ringLimits.unfinishedConnections) {
       this.#ring.log('warn', `Connection from ${remoteIp}: too many unfinished, dropping`);

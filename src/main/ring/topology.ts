@@ -38,7 +38,8 @@ export class Topology {
     if (hasOthers) {
       ring.log('warn', `Couldn't connect to right side, we must be the only director left`);
     }
-    if (ring.left !== null) {
+    // In its place comes the next that waits to be our left, if there is one.
+    while (ring.left !== null) {
       ring.log('warn', `Assuming ${ring.left.name} is dead, disconnecting`);
       this.drop(ring.left, 'This connection is dead?');
     }
