@@ -32,6 +32,8 @@ export interface RandomOptions {
   readonly userKickDelaySecs: number;
   /** Commands that make real directors forget users who have sessions. */
   readonly forgetting: boolean;
+  /** Real directors lose moves by a flush during them. */
+  readonly flushesDuringMoves: boolean;
   readonly backends: 'embedded' | 'dovecot';
   /** Mean time between two events. */
   readonly pauseMs: number;
@@ -43,7 +45,8 @@ export interface RandomOptions {
 
 export const DEFAULT_OPTIONS: RandomOptions = {
   ...{ mix: 'ours,ours,real,real', minutes: 3, seed: 1, users: 200, clients: 60, stayMs: 1000 },
-  ...{ userExpireSecs: 900, userKickDelaySecs: 2, forgetting: false },
+  ...{ userExpireSecs: 900, userKickDelaySecs: 1 },
+  ...{ forgetting: false, flushesDuringMoves: false },
   ...{ backends: 'embedded', pauseMs: 50, verbose: false, logs: '' },
 };
 
@@ -104,7 +107,10 @@ class RandomRun {
     this.#traffic = new RingTraffic(lab, seededRandom(seed ^ 0x5bd1e995), {
       ...{ users, clients, meanStayMs },
     });
-    this.#commands = new RingCommands(lab, this.#traffic, lab.backends.ips.slice(0, CONFIGURED));
+    this.#commands = new RingCommands(lab, this.#traffic, lab.backends.ips.slice(0, CONFIGURED), {
+      userKickDelayMs: options.userKickDelaySecs * 1000,
+      flushesDuringMoves: options.flushesDuringMoves,
+    });
     this.#random = seededRandom(seed ^ 0x2545f491);
     const weights = forgetting ? { ...EVENT_WEIGHTS, forget: 3, 'remove-busy': 3 } : EVENT_WEIGHTS;
     this.#events = new RingEvents(lab, this.#traffic, this.#commands, seededRandom(seed), weights);

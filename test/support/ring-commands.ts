@@ -13,10 +13,22 @@ const REMOVED_DEADLINE_MS = 3_000;
 const MAX_RING_REMOVALS = 5;
 const DRAIN_DEADLINE_MS = 30_000;
 const AGREE_DEADLINE_MS = 10_000;
+/** Beyond user_kick_delay, until a move is over on every member. */
+const MOVE_SLACK_MS = 300;
 
 interface ExpectedHost {
   vhosts: number;
   isDown: boolean;
+}
+
+export interface RingCommandsOptions {
+  readonly userKickDelayMs: number;
+  /**
+   * Flushes also while moves are going on. A real Dovecot loses such moves: a member where the user
+   * is still within user_kick_delay of the move before "restarts" that one and starts no kill, the others wait
+   * 30 s for its end, and the members may keep different hosts for the user.
+   */
+  readonly flushesDuringMoves: boolean;
 }
 
 /** What can be done to a ring under traffic, each with what must be true after it. */
@@ -30,10 +42,18 @@ export class RingCommands {
   slowestHealMs = 0;
   /** How often a member that was removed from the ring while it ran was in it again. */
   removedCameBack = 0;
+  readonly #options: RingCommandsOptions;
+  #lastMoveMs = Number.NEGATIVE_INFINITY;
 
-  constructor(lab: RingLab, traffic: RingTraffic, configuredHosts: readonly string[]) {
+  constructor(
+    lab: RingLab,
+    traffic: RingTraffic,
+    configuredHosts: readonly string[],
+    options: RingCommandsOptions,
+  ) {
     this.#lab = lab;
     this.#traffic = traffic;
+    this.#options = options;
     for (const ip of configuredHosts) this.hosts.set(ip, { vhosts: 100, isDown: false });
   }
 
@@ -58,6 +78,7 @@ export class RingCommands {
     // Still being moved by a command before.
     if (result.code === 75 && result.stderr.includes('already being moved')) return;
     mustBeSilent(result, `move of ${user} by ${by.name}`);
+    this.#lastMoveMs = performance.now();
     if (isElsewhere) await this.#mustEnd(before, `move of ${user}`);
   }
 
@@ -81,13 +102,15 @@ export class RingCommands {
 
   /** Moves users to where their hash says. */
   async flush(by: RingMember, ip: string | 'all'): Promise<void> {
+    await this.#movesAreOver();
     await this.#run(by, 'flush', ip);
+    this.#lastMoveMs = performance.now();
   }
 
   /** Nobody is on the host any more who could be forgotten with it. */
   async removeDrainedHost(by: RingMember, ip: string): Promise<void> {
     await this.setHost(by, 'update', ip, 0);
-    await this.#run(by, 'flush', ip);
+    await this.flush(by, ip);
     await eventually(`nobody is on ${ip}`, DRAIN_DEADLINE_MS, async () => {
       const maps = await Promise.all(this.#lab.live.map((member) => member.map()));
       const isLeft = maps.every((map) => ![...map.values()].includes(ip));
@@ -131,22 +154,25 @@ export class RingCommands {
 
   /**
    * A real director that is removed connects again at once, and another that has not heard of the
-   * removal yet lets it in and forgets that it was removed: then it is removed once more.
+   * removal yet lets it in and forgets that it was removed: then it is removed once more, there.
    */
   async #ringRemoveLive(by: RingMember, member: RingMember): Promise<void> {
     const others = this.#lab.live.filter((other) => other !== member);
-    for (let tries = 1; ; tries++) {
-      await this.#run(by, 'ring', 'remove', member.ip);
+    let at: RingMember | undefined = by;
+    for (let tries = 1; at !== undefined && tries <= MAX_RING_REMOVALS; tries++) {
+      if (tries > 1) this.removedCameBack++;
+      await this.#run(at, 'ring', 'remove', member.ip);
       try {
         await this.#lab.waitForRing(others, REMOVED_DEADLINE_MS);
         return;
       } catch (error) {
         const listed = await Promise.all(others.map((other) => other.ringStatus()));
-        const isBack = listed.flat().some(({ ip }) => ip === member.ip);
-        if (!isBack || tries >= MAX_RING_REMOVALS) throw error;
-        this.removedCameBack++;
+        const keepers = others.filter((_other, i) => listed[i].some(({ ip }) => ip === member.ip));
+        if (keepers.length === 0) throw error;
+        at = keepers.find((keeper) => keeper.commandable);
       }
     }
+    // Its end will close what connections it still has.
   }
 
   async ringAdd(by: RingMember, member: RingMember, isStartedFirst: boolean): Promise<void> {
@@ -187,6 +213,14 @@ export class RingCommands {
     await act();
     await this.#lab.waitForRing(this.#lab.live, HEAL_DEADLINE_MS);
     forgetting.toUs = nowUs();
+  }
+
+  /** No member tells when a move is over: it lasts as long as it lasts. */
+  async #movesAreOver(): Promise<void> {
+    if (this.#options.flushesDuringMoves) return;
+    const leftMs =
+      this.#lastMoveMs + this.#options.userKickDelayMs + MOVE_SLACK_MS - performance.now();
+    if (leftMs > 0) await new Promise((resolve) => setTimeout(resolve, leftMs));
   }
 
   /** A command that has to succeed. */

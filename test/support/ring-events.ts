@@ -5,7 +5,7 @@ import type { RingTraffic } from './ring-traffic.ts';
 
 /** How often each is chosen, if it is possible. */
 export const EVENT_WEIGHTS = {
-  ...{ move: 30, kick: 12, update: 10, down: 8, up: 12, flush: 6, 'flush-all': 2, add: 8 },
+  ...{ move: 30, kick: 12, update: 10, down: 8, up: 12, flush: 4, 'flush-all': 2, add: 8 },
   ...{ remove: 5, kill: 10, 'ring-remove': 3, 'ring-remove-live': 3 },
   /**
    * `remove` of a host with users and `flush -F all` make real directors forget users who have
