@@ -7,8 +7,7 @@ export const IPV4_BYTES = 4;
 export const IPV6_BYTES = 16;
 const IPV6_GROUPS = 8;
 const DECIMAL_BYTE = /^(?:0|[1-9]\d{0,2})$/;
-const DOTTED_BYTES =
-  /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
+const DOTTED_BYTES = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
 const HEX_GROUP = /^[0-9a-fA-F]{1,4}$/;
 
 /**
@@ -113,6 +112,13 @@ export function plainAddress(ip: string): string {
   return ip.startsWith(MAPPED) && parseIpv4(ip.slice(MAPPED.length)) !== null
     ? ip.slice(MAPPED.length)
     : ip;
+}
+
+/** The address, a text, is one of this machine itself: 127.0.0.0/8 or ::1. */
+export function isLoopback(ip: string): boolean {
+  const bytes = parseAddress(plainAddress(ip));
+  if (bytes === null) return false;
+  return bytes.length === IPV4_BYTES ? bytes[0] === 127 : formatAddress(bytes) === '::1';
 }
 
 /** The order of Dovecot's net_ip_cmp(): IPv4 before IPv6, then byte by byte. */

@@ -20,6 +20,8 @@ export const configLimits = {
   tagChars: 64,
   /** Leaves room for socket names below it: an address of a unix socket has 108 bytes. */
   baseDirBytes: 80,
+  /** Of a file that the configuration names. */
+  pathBytes: 4095,
   workers: 256,
   hostNameChars: 253,
 } as const;

@@ -43,6 +43,14 @@ export interface DirectorConfig {
   readonly flushSocket: string;
   /** TCP listeners of the director-admin protocol. */
   readonly adminListen: readonly Endpoint[];
+  /** Changes of the backends are kept in base_dir over a restart. */
+  readonly snapshot: boolean;
+}
+
+export interface HttpConfig {
+  readonly listen: Endpoint;
+  /** Absolute path; '' = there are no keys. */
+  readonly apiKeyFile: string;
 }
 
 /** The effective configuration: defaults filled in, deeply frozen, plain data. */
@@ -72,6 +80,8 @@ export interface Config {
   readonly director: DirectorConfig;
   readonly passdb: readonly { readonly driver: 'passthrough' }[];
   readonly backends: { readonly imap: BackendConfig; readonly pop3: BackendConfig };
+  /** Null: there is no HTTP API. */
+  readonly http: HttpConfig | null;
   readonly log: {
     readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error';
   };
@@ -238,9 +248,12 @@ function toConfig(file: ConfigFile): Config {
       outputBufferBytes: director.output_buffer_size,
       flushSocket: director.flush_socket,
       adminListen: director.admin_listen,
+      snapshot: director.snapshot,
     },
     passdb: file.passdb,
     backends: { imap: file.backends.imap, pop3: file.backends.pop3 },
+    http:
+      file.http === null ? null : { listen: file.http.listen, apiKeyFile: file.http.api_key_file },
     log: file.log,
   });
 }

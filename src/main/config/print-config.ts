@@ -6,7 +6,7 @@ import { durationText, sizeText } from './units.ts';
 
 /** The effective configuration as YAML; loading it gives the same configuration again. */
 export function printConfig(config: Config): string {
-  const { director, limits, backends, log } = config;
+  const { director, limits, backends, http, log } = config;
   return stringify(
     {
       base_dir: config.baseDir,
@@ -46,9 +46,14 @@ export function printConfig(config: Config): string {
         flush_socket: director.flushSocket,
         output_buffer_size: sizeText(director.outputBufferBytes),
         admin_listen: director.adminListen.map(formatEndpoint),
+        snapshot: director.snapshot,
       },
       passdb: config.passdb,
       backends,
+      http:
+        http === null
+          ? undefined
+          : { listen: formatEndpoint(http.listen), api_key_file: http.apiKeyFile },
       log,
     },
     // No folded lines, and no anchors for values that happen to be one object.

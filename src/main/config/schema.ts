@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { isLoopback } from '../../shared/ip-address.ts';
 import { compileUserHash, UserHashTemplateError } from '../../shared/user-hash.ts';
 import { configLimits } from './config-limits.ts';
 import { mailServers } from './mail-server-spec.ts';
@@ -13,6 +14,7 @@ const MEBIBYTE = 1024 * 1024;
 /** Dovecot 2.3's default of auth_username_chars. */
 const DEFAULT_USERNAME_CHARS =
   'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@';
+const DEFAULT_HTTP_LISTEN = '127.0.0.1:8080';
 const TLS_MODES = ['starttls', 'implicit'];
 
 const workers = setting((value) => {
@@ -86,6 +88,7 @@ const director = z
     ping_max_timeout: type.duration(SECOND_MS, DAY_MS).default(60 * SECOND_MS),
     output_buffer_size: type.size(64 * 1024, 1024 * MEBIBYTE).default(10 * MEBIBYTE),
     admin_listen: z.array(type.endpoint(0)).max(configLimits.adminListeners).default([]),
+    snapshot: type.boolean().default(false),
   })
   .superRefine(({ listen, servers, user_expire, admin_listen }, context) => {
     const refuse = (path: string, message: string): void => {
@@ -137,12 +140,38 @@ function backend(defaultPort: number) {
 
 /** Relative to the file's folder. A path of the default is absolute already. */
 function path(folder: string) {
+  return setting((value) => readPath(folder, value, configLimits.baseDirBytes));
+}
+
+/** As path(); '' is no file. */
+function optionalFile(folder: string) {
   return setting((value) => {
-    const expected = new Expected(`a path of at most ${configLimits.baseDirBytes} bytes`);
-    if (typeof value !== 'string' || value === '' || value.includes('\0')) return expected;
-    const absolute = resolve(folder, value);
-    return Buffer.byteLength(absolute) <= configLimits.baseDirBytes ? absolute : expected;
+    return value === '' ? '' : readPath(folder, value, configLimits.pathBytes);
   });
+}
+
+function readPath(folder: string, value: unknown, maxBytes: number): string | Expected {
+  const expected = new Expected(`a path of at most ${maxBytes} bytes`);
+  if (typeof value !== 'string' || value === '' || value.includes('\0')) return expected;
+  const absolute = resolve(folder, value);
+  return Buffer.byteLength(absolute) <= maxBytes ? absolute : expected;
+}
+
+/** Null: there is no HTTP API. */
+function http(folder: string) {
+  return z
+    .strictObject({
+      listen: type.endpoint(0).prefault(DEFAULT_HTTP_LISTEN),
+      api_key_file: optionalFile(folder).default(''),
+    })
+    .superRefine(({ listen, api_key_file }, context) => {
+      // Who is not on this machine may do nothing without a key.
+      if (api_key_file !== '' || isLoopback(listen.ip)) return;
+      const message = 'expected a loopback address, or an api_key_file besides';
+      context.addIssue({ code: 'custom', path: ['listen'], message });
+    })
+    .nullable()
+    .default(null);
 }
 
 /** The file as a whole; names as in the file, values converted. */
@@ -186,7 +215,7 @@ export function configSchema(folder: string) {
         managesieve: type.unsupported(),
       })
       .prefault({}),
-    http: type.unsupported(),
+    http: http(folder),
     log: z
       .strictObject({
         level: type.oneOf(['trace', 'debug', 'info', 'warn', 'error']).default('info'),

@@ -7,20 +7,21 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     ...['login_greeting', 'login_proxy_timeout', 'login_proxy_max_reconnects'],
     ...['auth_failure_delay', 'auth_username_chars', 'auth_username_format', 'auth_default_realm'],
     ...['imap_capability', 'imap_literal_minus', 'imap_id_retain', 'tcp_keepalive', 'limits'],
-    ...['director', 'passdb', 'backends', 'log'],
+    ...['director', 'passdb', 'backends', 'http', 'log'],
   ],
   services: ['protocol', 'listen'],
   limits: ['max_sessions_per_worker', 'max_prelogin_per_address'],
   director: [
     ...['listen', 'servers', 'mail_servers', 'user_expire', 'user_kick_delay', 'username_hash'],
     ...['max_parallel_moves', 'max_parallel_kicks', 'ping_idle_timeout', 'ping_max_timeout'],
-    'output_buffer_size',
+    ...['output_buffer_size', 'flush_socket', 'admin_listen', 'snapshot'],
   ],
   'director.mail_servers': ['host', 'vhost_count', 'tag'],
   passdb: ['driver'],
   backends: ['imap', 'pop3'],
   'backends.imap': ['port', 'trusted'],
   'backends.pop3': ['port', 'trusted'],
+  http: ['listen', 'api_key_file'],
   log: ['level', 'format'],
 };
 
