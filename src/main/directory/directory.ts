@@ -292,20 +292,22 @@ export class Directory {
 
   /** Another director has found the user on two hosts, and lets it live on this one. */
   ringKickHash(origin: Origin, userHash: number, exceptIp: string, nowMs: number): void {
-    const { current, users, ring, sessions } = this.#core;
+    const { current, users, ring } = this.#core;
     ring.userKickHash(origin, userHash, exceptIp);
     const host = current.hosts.get(exceptIp);
     if (host === undefined) return;
-    const { tagIndex, hostId } = host;
-    const word = users.table(tagIndex).get(userHash);
-    if (assignmentState(word) !== AssignmentState.assigned || assignedHost(word) === hostId) return;
-    // The lower address prevails in every conflict: whoever said this will hear of ours.
-    const present = current.hosts.byId(assignedHost(word));
     const { hosts } = current.hosts;
+    const word = users.table(host.tagIndex).get(userHash);
+    const state = assignmentState(word);
+    // Agreed on, or moved, by others.
+    if (state === AssignmentState.weak) return;
+    const winner = this.#kills.winnerOf(host.tagIndex, userHash);
+    if (state === AssignmentState.killing && winner === undefined) return;
+    // The lower address prevails in every conflict: whoever said this will hear of ours.
+    const isKnown = word !== 0 && state !== AssignmentState.expired;
+    const present = winner ?? (isKnown ? current.hosts.byId(assignedHost(word)) : undefined);
     if (present !== undefined && hosts.indexOf(present) < hosts.indexOf(host)) return;
-    users.mark(tagIndex, userHash, AssignmentState.killing, hostId);
-    if (sessions.has(tagIndex, userHash)) this.#kills.conflict(tagIndex, userHash, hostId, nowMs);
-    else users.mark(tagIndex, userHash, AssignmentState.assigned, hostId);
+    if (winner !== host) this.#kills.conflict(userHash, host, nowMs);
   }
 
   /** A worker has closed every session of a kill. */
@@ -446,7 +448,7 @@ export class Directory {
     this.#setGate();
     if (!ring.isSynced) return;
     this.#hosts.synced();
-    if (ring.isAlone) this.#kills.alone(nowMs);
+    this.#kills.synced(nowMs);
     this.#weak.ringSynced(nowMs);
     const waiting = this.#core.requests.takeReasons(
       DelayReason.ringNotHandshaked,

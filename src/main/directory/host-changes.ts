@@ -41,7 +41,7 @@ export class HostChanges {
 
   /** Users of removed or flushed hosts are still there, or their sessions are. */
   get isPurging(): boolean {
-    return this.#purges.length > 0 || this.#kills.purgeCount > 0;
+    return this.#purges.length > 0 || this.#kills.isClosing;
   }
 
   /** Puts a host into the set, nothing else. */
@@ -240,13 +240,17 @@ export class HostChanges {
     const { users, sessions } = this.#core;
     const table = users.table(tagIndex);
     const marked = new Set<number>();
+    const killed: number[] = [];
     table.forEachInShard(shard, (userHash, word) => {
       const hostId = assignedHost(word);
       // A user that is killed already is on its way, from here or to here: its end looks at the host.
-      if (!hostIds.has(hostId) || assignmentState(word) === AssignmentState.killing) return;
-      users.mark(tagIndex, userHash, AssignmentState.killing, hostId);
-      marked.add(userHash);
+      if (assignmentState(word) === AssignmentState.killing) killed.push(userHash);
+      else if (hostIds.has(hostId)) {
+        users.mark(tagIndex, userHash, AssignmentState.killing, hostId);
+        marked.add(userHash);
+      }
     });
+    for (const userHash of killed) this.#kills.hostsGone(tagIndex, userHash, hostIds, nowMs);
     if (marked.size === 0) return;
     const served = sessions.among(tagIndex, marked);
     for (const userHash of marked) {

@@ -4,8 +4,13 @@ import type { Host } from './host-set.ts';
 import { userKey } from './login-requests.ts';
 import { type Origin, SELF } from './ring-link.ts';
 
-/** A move that takes longer is given up (DIRECTOR_USER_MOVE_TIMEOUT_MSECS of 2.3.19.1). */
+/**
+ * A move that takes longer does not wait for USER-KILLED any more (DIRECTOR_USER_MOVE_TIMEOUT_MSECS of
+ * 2.3.19.1), but for a SYNC.
+ */
 export const MOVE_TIMEOUT_MS = 30_000;
+/** A ring that does not become synced in this time is waited for no longer. */
+export const MOVE_GIVE_UP_MS = 150_000;
 /** A worker that has not closed a kicked session by then hangs, and is ended. */
 export const KICK_TIMEOUT_MS = 20_000;
 
@@ -44,12 +49,15 @@ interface UserKill {
     readonly isDown: boolean;
     readonly vhostCount: number;
   } | null;
-  /** All workers have closed the user's sockets. */
-  isClosed: boolean;
-  /** Another tag's user with the same hash is moved as well: USER-KILLED does not say whose it is. */
-  isAmbiguous: boolean;
-  /** When a move is given up. */
-  deadlineMs: number;
+  /** Batches in which workers are still closing the user's sockets. */
+  openBatches: number;
+  /** Sessions on this host were not kicked; 0 = all were. */
+  exceptHostId: number;
+  /** USER-KILLED may be about another order, or another tag's user with this hash: only a SYNC tells. */
+  isDoubtful: boolean;
+  /** When our SYNC is back, every director has closed the user's sockets. */
+  awaitsSync: boolean;
+  readonly createdMs: number;
   /** When user_kick_delay is over; Infinity before it has begun. */
   readyMs: number;
 }
@@ -70,6 +78,8 @@ export class Kills {
   readonly #kills = new Map<number, UserKill>();
   readonly #batches = new Map<number, Batch>();
   #purges = 0;
+  /** Users whose sockets are not all closed. */
+  #open = 0;
 
   constructor(core: DirectoryCore) {
     this.#core = core;
@@ -80,9 +90,9 @@ export class Kills {
     return this.#kills.size;
   }
 
-  /** Users of removed and flushed hosts among them. */
-  get purgeCount(): number {
-    return this.#purges;
+  /** Users of removed and flushed hosts are there, or any sessions still to be closed. */
+  get isClosing(): boolean {
+    return this.#purges > 0 || this.#open > 0;
   }
 
   stateOf(tagIndex: number, userHash: number): KillState | null {
@@ -108,7 +118,7 @@ export class Kills {
     ring.userMove(origin, userHash, host.ip);
     if (target !== host) ring.userMove(SELF, userHash, target.ip);
     if (known !== undefined) {
-      if (known.kind !== KillKind.move) this.#becomeMove(known, origin, nowMs);
+      this.#moveAgain(known, origin, target, nowMs);
       return false;
     }
     const isElsewhere = oldHost !== target;
@@ -121,10 +131,47 @@ export class Kills {
       return true;
     }
     const kill = this.#add(tagIndex, userHash, KillKind.move, origin.isSelf, oldHost, nowMs);
-    this.#markAmbiguous(kill);
+    this.#doubtTwins(kill);
     if (isServed) this.#tellWorkers([kill], isElsewhere ? 0 : hostId, nowMs);
     else this.#closed(kill, nowMs);
     return false;
+  }
+
+  /** A user whose sessions are being killed is moved by another order. */
+  #moveAgain(kill: UserKill, origin: Origin, target: Host, nowMs: number): void {
+    if (kill.kind === KillKind.move) {
+      // Two members have begun a round of USER-KILLED, and each would take the other's for its own.
+      kill.isDoubtful = true;
+    } else {
+      this.#leavePurge(kill);
+      kill.kind = KillKind.move;
+      kill.isOurs = origin.isSelf;
+      this.#doubtTwins(kill);
+    }
+    this.#beginAnew(kill);
+    if (kill.exceptHostId !== 0 && kill.exceptHostId !== target.hostId) {
+      this.#tellWorkers([kill], 0, nowMs);
+    } else if (kill.openBatches === 0) {
+      this.#closed(kill, nowMs);
+    }
+    this.#released(nowMs);
+  }
+
+  /** Whatever state it is in: from now on sessions are closed (again), and then the others are asked. */
+  #beginAnew(kill: UserKill): void {
+    kill.state = KillState.killing;
+    kill.awaitsSync = false;
+    kill.readyMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** If the user's sessions on one of the hosts were left alone, because it was to go there: not any more. */
+  hostsGone(tagIndex: number, userHash: number, hostIds: ReadonlySet<number>, nowMs: number): void {
+    const kill = this.#kills.get(userKey(tagIndex, userHash));
+    if (kill === undefined || !hostIds.has(kill.exceptHostId)) return;
+    // The others may have been told that we have none.
+    kill.isDoubtful = true;
+    this.#beginAnew(kill);
+    this.#tellWorkers([kill], 0, nowMs);
   }
 
   /**
@@ -150,10 +197,35 @@ export class Kills {
     this.#tellWorkers(kills, 0, nowMs);
   }
 
-  /** The user goes to the host that its word names; sessions elsewhere are killed first. */
-  conflict(tagIndex: number, userHash: number, hostId: number, nowMs: number): void {
-    const kill = this.#add(tagIndex, userHash, KillKind.conflict, false, null, nowMs);
-    this.#tellWorkers([kill], hostId, nowMs);
+  /**
+   * Directors have had the user on two hosts, and this one prevails: its sessions elsewhere are killed. Nobody
+   * logs in before every director has done that, not even where nothing changes. (In Dovecot each lets
+   * the user in when its own sessions are closed.)
+   */
+  conflict(userHash: number, { tagIndex, hostId }: Host, nowMs: number): void {
+    const { users, sessions } = this.#core;
+    const table = users.table(tagIndex);
+    const isElsewhere = assignedHost(table.get(userHash)) !== hostId;
+    const stampSecs = table.stampSecs(userHash);
+    users.put(tagIndex, userHash, AssignmentState.killing, hostId, stampSecs || toSecs(nowMs));
+    const kill =
+      this.#kills.get(userKey(tagIndex, userHash)) ??
+      this.#add(tagIndex, userHash, KillKind.conflict, false, null, nowMs);
+    this.#beginAnew(kill);
+    const isServed =
+      sessions.has(tagIndex, userHash) ||
+      (isElsewhere && this.#core.wasSeenJustNow(stampSecs, nowMs));
+    if (isServed) this.#tellWorkers([kill], hostId, nowMs);
+    else if (kill.openBatches === 0) this.#closed(kill, nowMs);
+  }
+
+  /** The host that a conflict is being resolved to; undefined: there is none, or another kill. */
+  winnerOf(tagIndex: number, userHash: number): Host | undefined {
+    const kill = this.#kills.get(userKey(tagIndex, userHash));
+    if (kill?.kind !== KillKind.conflict) return undefined;
+    return this.#core.current.hosts.byId(
+      assignedHost(this.#core.users.table(tagIndex).get(userHash)),
+    );
   }
 
   #add(
@@ -171,39 +243,32 @@ export class Kills {
       state: KillState.killing,
       isOurs,
       old: old === null ? null : { ip: old.ip, isDown: old.isDown, vhostCount: old.vhostCount },
-      isClosed: false,
-      isAmbiguous: false,
-      deadlineMs: nowMs + MOVE_TIMEOUT_MS,
+      openBatches: 0,
+      exceptHostId: 0,
+      isDoubtful: false,
+      awaitsSync: false,
+      createdMs: nowMs,
       readyMs: Number.POSITIVE_INFINITY,
     };
     this.#kills.set(userKey(tagIndex, userHash), kill);
     return kill;
   }
 
-  /** A user that we are killing for reasons of our own is moved by order: the ring takes part now. */
-  #becomeMove(kill: UserKill, origin: Origin, nowMs: number): void {
-    this.#leavePurge(kill, nowMs);
-    kill.kind = KillKind.move;
-    kill.isOurs = origin.isSelf;
-    kill.state = KillState.killing;
-    kill.deadlineMs = nowMs + MOVE_TIMEOUT_MS;
-    kill.readyMs = Number.POSITIVE_INFINITY;
-    this.#markAmbiguous(kill);
-    if (kill.isClosed) this.#closed(kill, nowMs);
+  #leavePurge(kill: UserKill): void {
+    if (kill.kind === KillKind.purge) this.#purges--;
   }
 
-  #leavePurge(kill: UserKill, nowMs: number): void {
-    if (kill.kind !== KillKind.purge) return;
-    this.#purges--;
-    if (this.#purges === 0) this.#core.ring.purged(nowMs);
+  /** SYNCs that were held back until sessions are closed may go on. */
+  #released(nowMs: number): void {
+    if (!this.isClosing) this.#core.ring.purged(nowMs);
   }
 
-  /** Then neither trusts USER-KILLED, and both end by their time limit. */
-  #markAmbiguous(kill: UserKill): void {
+  /** USER-KILLED does not say which tag's user it is about. */
+  #doubtTwins(kill: UserKill): void {
     for (const other of this.#withHash(kill.userHash)) {
       if (other === kill || other.kind !== KillKind.move) continue;
-      other.isAmbiguous = true;
-      kill.isAmbiguous = true;
+      other.isDoubtful = true;
+      kill.isDoubtful = true;
     }
   }
 
@@ -223,8 +288,12 @@ export class Kills {
       waitingFor: new Set(this.#core.sessions.workerIds()),
       hangMs: nowMs + KICK_TIMEOUT_MS,
     };
+    for (const kill of kills) {
+      kill.exceptHostId = exceptHostId;
+      if (kill.openBatches++ === 0) this.#open++;
+    }
     if (batch.waitingFor.size === 0) {
-      for (const kill of kills) this.#closed(kill, nowMs);
+      this.#allClosed(batch, nowMs);
       return;
     }
     this.#batches.set(killId, batch);
@@ -247,20 +316,40 @@ export class Kills {
   #strike(killId: number, batch: Batch, workerId: number, nowMs: number): void {
     if (!batch.waitingFor.delete(workerId) || batch.waitingFor.size > 0) return;
     this.#batches.delete(killId);
-    for (const kill of batch.kills) this.#closed(kill, nowMs);
+    this.#allClosed(batch, nowMs);
+  }
+
+  #allClosed(batch: Batch, nowMs: number): void {
+    for (const kill of batch.kills) {
+      if (--kill.openBatches > 0) continue;
+      this.#open--;
+      this.#closed(kill, nowMs);
+    }
+    this.#released(nowMs);
   }
 
   /** Our own sessions of the user are closed. */
   #closed(kill: UserKill, nowMs: number): void {
-    kill.isClosed = true;
-    if (kill.kind === KillKind.move) this.#killedHere(kill, kill.isOurs, nowMs);
-    else this.#startDelay(kill, nowMs);
+    switch (kill.kind) {
+      case KillKind.move:
+        this.#killedHere(kill, kill.isOurs, nowMs);
+        break;
+      case KillKind.conflict:
+        if (this.#core.ring.isAlone) this.#startDelay(kill, nowMs);
+        else this.#awaitSync(kill, nowMs);
+        break;
+      case KillKind.purge:
+        this.#startDelay(kill, nowMs);
+        break;
+    }
   }
 
   #killedHere(kill: UserKill, isFirst: boolean, nowMs: number): void {
     const { ring } = this.#core;
     if (ring.isAlone) {
       this.#flush(kill, nowMs);
+    } else if (kill.isDoubtful) {
+      this.#awaitSync(kill, nowMs);
     } else if (isFirst || kill.state === KillState.notifyReceived) {
       kill.state = KillState.waitingForEveryone;
       ring.userKilled(kill.userHash);
@@ -273,7 +362,7 @@ export class Kills {
   userKilled(userHash: number, nowMs: number): void {
     const { ring } = this.#core;
     for (const kill of [...this.#withHash(userHash)]) {
-      if (kill.kind !== KillKind.move || kill.isAmbiguous) continue;
+      if (kill.kind !== KillKind.move || kill.isDoubtful) continue;
       switch (kill.state) {
         case KillState.killing:
           kill.state = KillState.notifyReceived;
@@ -298,7 +387,7 @@ export class Kills {
   /** USER-KILLED-EVERYWHERE: every director has closed the user's sessions. */
   userKilledEverywhere(origin: Origin, userHash: number, nowMs: number): void {
     for (const kill of [...this.#withHash(userHash)]) {
-      const isWaiting = kill.state === KillState.waitingForEveryone && !kill.isAmbiguous;
+      const isWaiting = kill.state === KillState.waitingForEveryone && !kill.isDoubtful;
       if (kill.kind === KillKind.move && isWaiting) this.#killedEverywhere(origin, kill, nowMs);
     }
   }
@@ -354,23 +443,38 @@ export class Kills {
     const isUsable = kill.kind !== KillKind.purge && target?.tagIndex === tagIndex;
     if (isUsable) users.assign(tagIndex, userHash, target.hostId, toSecs(nowMs));
     else users.delete(tagIndex, userHash);
-    this.#leavePurge(kill, nowMs);
+    this.#leavePurge(kill);
+    if (kill.kind === KillKind.purge) this.#released(nowMs);
     this.#core.wakeUser(tagIndex, userHash, nowMs);
   }
 
-  /** All others are gone: nobody is left to wait for. */
-  alone(nowMs: number): void {
-    for (const kill of this.#kills.values()) {
+  /** Our SYNC has been everywhere, and nobody lets it pass while he closes sessions; or we are alone. */
+  synced(nowMs: number): void {
+    const { ring } = this.#core;
+    for (const kill of [...this.#kills.values()]) {
       const isWaiting =
         kill.state === KillState.waitingForEveryone || kill.state === KillState.waitingForNotify;
-      if (isWaiting) this.#flush(kill, nowMs);
+      if (!isWaiting || kill.openBatches > 0) continue;
+      if (kill.kind === KillKind.conflict) this.#startDelay(kill, nowMs);
+      else if (ring.isAlone) this.#flush(kill, nowMs);
+      else if (kill.awaitsSync) this.#killedEverywhere(SELF, kill, nowMs);
     }
+  }
+
+  /**
+   * USER-KILLED has not come around, or says nothing: a SYNC finds out. It goes behind the order of the
+   * move, and every director holds it back while it closes sessions. (In Dovecot the user is let in.)
+   */
+  #awaitSync(kill: UserKill, nowMs: number): void {
+    kill.state = KillState.waitingForEveryone;
+    kill.awaitsSync = true;
+    this.#core.ring.desync(nowMs);
   }
 
   tick(nowMs: number): void {
     for (const kill of this.#kills.values()) {
       if (kill.readyMs <= nowMs) this.#finish(kill, nowMs);
-      else if (kill.kind === KillKind.move && kill.deadlineMs <= nowMs) this.#giveUp(kill, nowMs);
+      else if (kill.kind !== KillKind.purge) this.#checkTime(kill, nowMs);
     }
     for (const batch of this.#batches.values()) {
       if (batch.hangMs > nowMs) continue;
@@ -378,16 +482,19 @@ export class Kills {
     }
   }
 
-  /**
-   * The others do not answer. As in Dovecot the user is let in then; but never while a session of our
-   * own is still open.
-   */
-  #giveUp(kill: UserKill, nowMs: number): void {
-    if (!kill.isClosed || kill.state === KillState.delay) return;
-    this.#core.effects.log(
-      'error',
-      `Finishing user ${kill.userHash} move timed out, its state may now be inconsistent (state=${kill.state})`,
-    );
-    this.#startDelay(kill, nowMs);
+  /** The user is never let in while a session of our own is still open. */
+  #checkTime(kill: UserKill, nowMs: number): void {
+    const { state, createdMs } = kill;
+    const isEnding = state === KillState.delay || state === KillState.flushing;
+    if (isEnding || kill.openBatches > 0 || createdMs + MOVE_TIMEOUT_MS > nowMs) return;
+    if (!kill.awaitsSync) {
+      this.#awaitSync(kill, nowMs);
+    } else if (createdMs + MOVE_GIVE_UP_MS <= nowMs) {
+      this.#core.effects.log(
+        'error',
+        `Finishing user ${kill.userHash} ${kill.kind} timed out, its state may now be inconsistent (state=${state})`,
+      );
+      this.#startDelay(kill, nowMs);
+    }
   }
 }

@@ -168,7 +168,7 @@ export class RingRefresh {
 
   /** The lower address wins, on every director. The loser's sessions are killed. */
   #conflict({ userHash, host }: UserNews, hostId: number, nowMs: number): 'conflict' {
-    const { users, sessions, current, effects, ring } = this.#core;
+    const { users, current, effects, ring } = this.#core;
     const { tagIndex } = host;
     const present = current.hosts.byId(hostId);
     const table = users.table(tagIndex);
@@ -182,13 +182,7 @@ export class RingRefresh {
     const keeps = present !== undefined && hosts.indexOf(present) < hosts.indexOf(host);
     const winner = keeps ? present : host;
     ring.userKickHash(SELF, userHash, winner.ip);
-    if (keeps) return 'conflict';
-    const stampSecs = table.stampSecs(userHash);
-    users.mark(tagIndex, userHash, AssignmentState.killing, winner.hostId);
-    const isServed =
-      sessions.has(tagIndex, userHash) || this.#core.wasSeenJustNow(stampSecs, nowMs);
-    if (isServed) this.#kills.conflict(tagIndex, userHash, winner.hostId, nowMs);
-    else users.mark(tagIndex, userHash, AssignmentState.assigned, winner.hostId);
+    this.#kills.conflict(userHash, winner, nowMs);
     return 'conflict';
   }
 }

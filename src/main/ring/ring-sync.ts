@@ -54,10 +54,14 @@ export class RingSync {
     this.#sendOwn();
   }
 
-  /** Connections have changed: whatever SYNC of ours is under way counts no more. */
-  connectionLost(): void {
+  /**
+   * Connections have changed: whatever SYNC of ours is under way counts no more. One that was no neighbour's
+   * leaves us synced: the last director of a ring that tries the others in vain. (In Dovecot it accepts
+   * no new user meanwhile.)
+   */
+  connectionLost(wasNeighbour: boolean): void {
     this.#seq++;
-    this.unsynced();
+    if (wasNeighbour || !this.#ring.isSynced) this.unsynced();
   }
 
   /** Both neighbours are there now: is the ring closed? */

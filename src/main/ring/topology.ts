@@ -100,6 +100,7 @@ export class Topology {
     const ring = this.#ring;
     if (connection.isDropped) return;
     if (reason !== '' && connection.minor >= Minor.quit) ring.send(connection, `QUIT\t${reason}\n`);
+    const hadPlace = ring.left === connection || ring.right === connection;
     connection.isDropped = true;
     ring.connections.delete(connection);
     ring.effects.close(connection.id);
@@ -111,7 +112,7 @@ export class Topology {
       ring.left = null;
       this.#assignAnyLeft();
     }
-    if (ring.left === null || ring.right === null) this.#sync.connectionLost();
+    if (ring.left === null || ring.right === null) this.#sync.connectionLost(hadPlace);
   }
 
   /** Ended by the network or a time limit: if it was short, the other side is left alone for a while. */
