@@ -1,8 +1,8 @@
 import { Fault } from './fired-faults.ts';
 import type { Path } from './sim-network.ts';
 import type { SimRandom } from './sim-random.ts';
-import type { SimWorld } from './sim-world.ts';
 import type { SimWorker } from './sim-worker.ts';
+import type { SimWorld } from './sim-world.ts';
 
 /** Shorter than the time limit of PING. */
 const MAX_STALL_MS = 15_000;

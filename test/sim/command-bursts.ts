@@ -82,7 +82,13 @@ export class CommandBursts {
       return;
     }
     this.#world.fired(Fault.sameHostTwice);
-    const kinds = [Command.weight, Command.upDown, Command.tag, Command.removeHost, Command.addHost];
+    const kinds = [
+      Command.weight,
+      Command.upDown,
+      Command.tag,
+      Command.removeHost,
+      Command.addHost,
+    ];
     const kind = random.pick(kinds);
     const other = random.chance(0.7) ? kind : random.pick(kinds);
     this.#do(first, kind, ip);

@@ -2,8 +2,8 @@ import { Fault } from './fired-faults.ts';
 import type { SimPlan } from './sim-plan.ts';
 import { SimRandom } from './sim-random.ts';
 import type { SimUser } from './sim-user.ts';
-import type { SimWorld } from './sim-world.ts';
 import type { SimWorker } from './sim-worker.ts';
+import type { SimWorld } from './sim-world.ts';
 
 const BURST_MS = 1500;
 
@@ -56,7 +56,7 @@ export class LoginTraffic {
     const workers: SimWorker[] = [];
     for (const run of world.runs) workers.push(...run.workers.values());
     const alive = workers.filter(({ isAlive }) => isAlive);
-    if (alive.length === 0) return;
+    if (alive.length === 0 || !this.isOn) return;
     const worker = random.pick(alive);
     this.#noteAge(worker, user);
     const session = worker.login(user, this.#lengthMs());

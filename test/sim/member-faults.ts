@@ -95,8 +95,13 @@ export class MemberFaults {
     world.queue.after(this.#random.int(0, 10_000), () => this.#start(member));
   }
 
-  /** All that are not to stay away come back. */
+  /** All that are not to stay away come back; who missed that one was added again is told once more. */
   heal(): void {
+    for (const run of this.#world.runs) {
+      for (const { host } of this.#world.listed) {
+        if (run.ring.addMember(host.ip, RING_PORT, run.nowMs)) this.#world.disturbed.disturb();
+      }
+    }
     for (const member of this.#world.members) {
       if (member.run === null && !this.#gone.has(member)) this.#start(member);
     }

@@ -50,6 +50,11 @@ export class MemberRun implements SimProcess {
           for (const worker of this.workers.values()) worker.published(publication);
         },
         kick: (workerId, killId, tagIndex, userHashes, exceptHostId) => {
+          this.world.traceOf(member, () => {
+            const except =
+              exceptHostId === 0 ? '' : ` except ${this.directory.hostIp(exceptHostId)}`;
+            return `kick ${killId} of ${userHashes.join(' ')}${except} to worker ${workerId}`;
+          });
           const message = { killId, tagIndex, userHashes: [...userHashes], exceptHostId };
           this.workers.get(workerId)?.send({ kind: 'kick', ...message });
         },
@@ -98,6 +103,10 @@ export class MemberRun implements SimProcess {
 
   get nowSecs(): number {
     return Math.floor(this.nowMs / 1000);
+  }
+
+  tagIndex(tag: string): number {
+    return this.#tagNames.indexOf(tag);
   }
 
   tagName(tagIndex: number): string {
@@ -175,6 +184,7 @@ export class MemberRun implements SimProcess {
       const request = { workerId: worker.workerId, requestId, tagIndex, userHash };
       this.directory.requestLogin(request, this.nowMs);
     } else if (message.kind === 'kicked') {
+      this.world.traceOf(this.member, () => `kick ${message.killId} done by ${worker.workerId}`);
       this.directory.acknowledgeKick(worker.workerId, message.killId, this.nowMs);
     }
   }

@@ -1,6 +1,6 @@
 import { Fault } from './fired-faults.ts';
-import type { Path } from './sim-network.ts';
 import type { SimMember } from './sim-member.ts';
+import type { Path } from './sim-network.ts';
 import type { SimRandom } from './sim-random.ts';
 import type { SimWorld } from './sim-world.ts';
 
@@ -121,7 +121,11 @@ export class NetworkFaults {
     this.#blockFor(this.#paths([a], [b]), this.#lengthMs(), 'half-open');
   }
 
-  partition([some, others]: [readonly SimMember[], readonly SimMember[]], isSymmetric: boolean, ms = this.#lengthMs()): void {
+  partition(
+    [some, others]: [readonly SimMember[], readonly SimMember[]],
+    isSymmetric: boolean,
+    ms = this.#lengthMs(),
+  ): void {
     this.#world.fired(isSymmetric ? Fault.partition : Fault.partitionAsymmetric);
     const paths = this.#paths(some, others);
     if (isSymmetric) paths.push(...this.#paths(others, some));

@@ -32,6 +32,7 @@ export class PromiseWatch {
     const { user } = session;
     const members = [other, session].map(({ worker, ip }) => `${ip} by ${worker.member.name}`);
     const text = `user ${user.name} (hash ${user.hash}) has sessions on ${members.join(' and ')}`;
+    this.#world.trace(() => this.#opinions(user));
     const isOneMember = session.worker.member === other.worker.member;
     if (isOneMember || !this.#world.disturbed.isDisturbed) this.#world.fail(text);
     this.#world.trace(() => `overlap: ${text}`);
@@ -40,11 +41,27 @@ export class PromiseWatch {
     this.#world.fired(Fault.overlap);
   }
 
+  /** What every member knows of the user. */
+  #opinions({ name, tag, hash }: SimUser): string {
+    const opinions = this.#world.runs.map((run) => {
+      const { member, directory, nowSecs, ring } = run;
+      const known = directory.status.currentHost(tag, hash);
+      const kill = directory.killState(run.tagIndex(tag), hash);
+      const where =
+        known === null ? 'nowhere' : `${known.ip} for ${known.expiresAtSecs - nowSecs} s`;
+      return `${member.name}${ring.isSynced ? '' : ' (unsynced)'}: ${where} ${kill ?? ''}`;
+    });
+    return `${name} is on ${opinions.join(', ')}`;
+  }
+
   ended(session: SimSession): void {
     const { live, name } = session.user;
     const index = live.indexOf(session);
     if (index < 0) return;
-    this.#world.traceOf(session.worker.member, () => `end of a session of ${name} on ${session.ip}`);
+    this.#world.traceOf(
+      session.worker.member,
+      () => `end of a session of ${name} on ${session.ip}`,
+    );
     this.liveSessions--;
     live[index] = live[live.length - 1];
     live.pop();

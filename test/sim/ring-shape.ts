@@ -42,7 +42,10 @@ export function roundMs(world: SimWorld): number {
   let sum = 0;
   members.forEach((member: SimMember, index) => {
     const next = members[(index + 1) % members.length];
-    for (const path of [network.path(member.host, next.host), network.path(next.host, member.host)]) {
+    for (const path of [
+      network.path(member.host, next.host),
+      network.path(next.host, member.host),
+    ]) {
       sum += path.baseMs + path.jitterMs;
     }
   });

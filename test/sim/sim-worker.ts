@@ -1,8 +1,5 @@
 import { DirectoryReader, type Publication } from '../../src/shared/memory/directory-memory.ts';
-import {
-  createRegistry,
-  SessionRegistryWriter,
-} from '../../src/shared/memory/session-registry.ts';
+import { createRegistry, SessionRegistryWriter } from '../../src/shared/memory/session-registry.ts';
 import type { FromWorker, ToWorker } from '../../src/shared/messages.ts';
 import { DirectoryClient } from '../../src/workers/directory-client.ts';
 import type { MemberRun } from './member-run.ts';

@@ -2,7 +2,7 @@ import type { MailServer } from '../../src/main/directory/host-set.ts';
 import { DisturbedTimes } from './disturbed-times.ts';
 import { EventQueue } from './event-queue.ts';
 import type { Fault, FaultCounts } from './fired-faults.ts';
-import { MemberRun, RING_PORT } from './member-run.ts';
+import { type MemberRun, RING_PORT } from './member-run.ts';
 import { PromiseWatch } from './promise-watch.ts';
 import { SimFailure } from './sim-failure.ts';
 import { SimMember } from './sim-member.ts';
@@ -31,8 +31,8 @@ export interface WorldOptions {
   readonly absentMembers?: number;
 }
 
-/** A waiting login fails after 30 s; what comes on top is the check each second, a late tick, messages. */
-const LOGIN_WAIT_MS = 30_000 + 5000;
+/** A waiting login fails after 30 s; on top come the check each second, a late tick, a slow worker's messages. */
+const LOGIN_WAIT_MS = 30_000 + 1000 + 1000 + 2 * 3000;
 
 export type TraceLine = (line: string) => void;
 

@@ -24,8 +24,11 @@ export interface SimResult {
   readonly simulatedMs: number;
 }
 
-/** A ring whose members start together is one and synced in this time and some rounds. */
-const FORM_MS = 30_000;
+/**
+ * A ring whose members start together is one and synced in this time and some rounds: some find their
+ * right neighbour only when they look for the preferred one, every 30 s.
+ */
+const FORM_MS = 120_000;
 /**
  * After the last fault: 60 s until a PING finds a dead connection, 60 s until a member that failed is
  * tried again, 30 s until the preferred neighbour is, and the time of handshakes.
@@ -121,7 +124,8 @@ class Simulation {
       world.pass(this.#random.int(0, 60_000));
       return;
     }
-    const isOne = (): boolean => world.runs.length === world.listed.size && ringFlaw(world) === null;
+    const isOne = (): boolean =>
+      world.runs.length === world.listed.size && ringFlaw(world) === null;
     if (!world.passUntil(isOne, FORM_MS + ROUNDS_TO_SETTLE * roundMs(world))) {
       world.fail(`the ring does not form: ${ringFlaw(world)}`);
     }
@@ -178,9 +182,9 @@ class Simulation {
 
   #fallSilent(): void {
     const world = this.#world;
-    const sessions = world.runs.flatMap(({ workers }) => [...workers.values()]).flatMap((worker) => [
-      ...worker.sessions,
-    ]);
+    const sessions = world.runs
+      .flatMap(({ workers }) => [...workers.values()])
+      .flatMap((worker) => [...worker.sessions]);
     for (const session of sessions) {
       if (session.isWaiting) session.abandon();
       else session.close();
