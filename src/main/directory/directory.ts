@@ -228,7 +228,7 @@ export class Directory {
     const { users, ring, current } = this.#core;
     const nowSecs = toSecs(nowMs);
     users.assign(tagIndex, userHash, hostId, nowSecs);
-    if (ring.isAlone) return null;
+    if (!ring.hasRight) return null;
     const table = users.table(tagIndex);
     const stampSecs = table.stampSecs(userHash);
     table.setAnnounced(userHash, stampSecs);

@@ -16,8 +16,13 @@ export interface RingLink {
   readonly isHandshaked: boolean;
   /** False while a change of hosts or members is travelling: no user may be placed. */
   readonly isSynced: boolean;
-  /** No other director is connected to our right. */
+  /**
+   * There are no other directors, or none has been in reach for so long that we act without them. Not so
+   * while a neighbour is lost and another one sought.
+   */
   readonly isAlone: boolean;
+  /** What is said now goes around. */
+  readonly hasRight: boolean;
   /** Every member knows USER-WEAK. */
   readonly knowsWeak: boolean;
   /** When isSynced changed last, milliseconds; 0 = it was never synced. */
@@ -46,6 +51,7 @@ export class NoRing implements RingLink {
   readonly isHandshaked = true;
   readonly isSynced = true;
   readonly isAlone = true;
+  readonly hasRight = false;
   readonly knowsWeak = true;
   readonly syncChangedMs: number;
 

@@ -79,7 +79,7 @@ export class Sweeper {
       }
       this.#settleExpired(tagIndex, expired, expiredSecs, withSession);
     }
-    if (!this.#core.ring.isAlone) this.#announce(tagIndex, news);
+    if (this.#core.ring.hasRight) this.#announce(tagIndex, news);
     table.shrink(shard);
   }
 

@@ -243,7 +243,11 @@ export class Ring implements RingLink {
   }
 
   get isAlone(): boolean {
-    return this.#ring.right === null;
+    return this.#ring.right === null && this.#ring.isSynced;
+  }
+
+  get hasRight(): boolean {
+    return this.#ring.right !== null;
   }
 
   get knowsWeak(): boolean {
