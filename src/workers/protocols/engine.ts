@@ -1,3 +1,5 @@
+import type { EndReason } from './end-reason.ts';
+
 /**
  * The contract between a session (sockets, timers, directory) and the sans-IO protocol engines.
  * Every protocol folder has the same files: `client.ts` (we are the server), `backend.ts` (we are
@@ -109,8 +111,8 @@ export interface ClientEngine {
    * dead afterwards. What the client sent behind the login is in `pipelined` (untouched bytes).
    */
   takeOver(accepted: LoginAccepted): { reply: string; pipelined: Buffer | null };
-  /** What to say when the session ends the connection: idle timeout, shutdown, limit. */
-  goodbye(reason: 'inactivity' | 'shutdown' | 'limit'): string;
+  /** What to say when the session ends the connection; '' for nothing. */
+  goodbye(reason: EndReason | 'inactivity' | 'limit'): string;
   /** Is a login, or a refusal that is being delayed, pending? The session reads nothing meanwhile. */
   readonly isPending: boolean;
   /** Bytes held behind a pending login; 0 when none is pending. */
@@ -161,6 +163,18 @@ export interface BackendEngine {
   readonly state: string;
 }
 
+/**
+ * Follows what goes through a session that is logged in, so that we can put in a goodbye of our own where the
+ * client expects the beginning of a response. It is on the way of every byte: it must neither read bodies nor
+ * keep chunks. When it cannot be sure it says nothing: a goodbye within a message would be taken for a part of it.
+ */
+export interface StreamWatch {
+  fromBackend(chunk: Buffer): void;
+  fromClient(chunk: Buffer): void;
+  /** The goodbye (latin1 string), or '' when this is no place for one. */
+  goodbye(reason: EndReason): string;
+}
+
 /** One protocol, as the session sees it. */
 export interface Protocol {
   readonly name: 'imap' | 'pop3';
@@ -170,4 +184,6 @@ export interface Protocol {
     sink: ClientSink,
   ): ClientEngine;
   createBackend(login: BackendLogin, sink: BackendSink): BackendEngine;
+  /** For one session, from its hand-over on; null for a protocol in which only commands are answered. */
+  createWatch(): StreamWatch | null;
 }

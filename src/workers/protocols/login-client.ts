@@ -1,6 +1,7 @@
 import { clientLimits } from '../../shared/limits.ts';
 import { InputBuffer, withoutCarriageReturn } from '../../shared/wire/input-buffer.ts';
 import { createSaslServer, type SaslServer, type SaslStep } from '../../shared/wire/sasl.ts';
+import { END_TEXTS, type EndReason } from './end-reason.ts';
 import type {
   ClientEngine,
   ClientSink,
@@ -70,12 +71,15 @@ export abstract class LoginClient implements ClientEngine {
     return { reply: this.finalReply(accepted), pipelined: this.input.takeRest() };
   }
 
-  goodbye(reason: 'inactivity' | 'shutdown' | 'limit'): string {
+  goodbye(reason: EndReason | 'inactivity' | 'limit'): string {
     switch (reason) {
       case 'inactivity':
         return this.disconnectReply(this.#inactivityText());
       case 'shutdown':
-        return this.disconnectReply('Server shutting down.');
+        return this.disconnectReply(END_TEXTS.shutdown);
+      case 'kicked':
+      case 'moved':
+        return this.kickReply(END_TEXTS[reason]);
       case 'limit':
         return this.disconnectReply('Connection queue full');
     }
@@ -105,6 +109,11 @@ export abstract class LoginClient implements ClientEngine {
   protected abstract saslRefusalReply(refusal: SaslRefusal): string;
   /** The untagged line that goes before a hang-up. */
   protected abstract disconnectReply(text: string): string;
+
+  /** The same while a login is pending, which may not look like the answer to it. */
+  protected kickReply(text: string): string {
+    return this.disconnectReply(text);
+  }
 
   /** The sink may answer inside a step, so a nested call leaves the rest to the outer loop. */
   #run(): void {

@@ -56,6 +56,11 @@ export class Pop3Client extends LoginClient {
     return `-ERR ${text}\r\n`;
   }
 
+  /** It would be the answer to PASS: a wrong password, to the client. */
+  protected override kickReply(): string {
+    return '';
+  }
+
   protected override step(): boolean {
     if (this.#mechanism !== null) return this.#stepInitialResponse(this.#mechanism);
     if (this.#stepAuth()) return true;

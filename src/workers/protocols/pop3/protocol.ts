@@ -6,4 +6,5 @@ export const pop3Protocol: Protocol = {
   name: 'pop3',
   createClient: (facts, options, sink) => new Pop3Client(facts, options, sink),
   createBackend: (login, sink) => new Pop3Backend(login, sink),
+  createWatch: () => null,
 };
