@@ -330,6 +330,7 @@ export class Commands {
     const userHash = parseUint(order.fields[0]);
     const endpoint = parseEndpoint(order.fields[1], '1');
     if (userHash === null || endpoint === null || order.fields.length !== 2) return INVALID;
+    if (userHash === 0) return null;
     const { directory, nowMs } = this.#ring;
     directory.ringKickHash(origin(connection, order), userHash, endpoint.ip, nowMs);
     return null;
