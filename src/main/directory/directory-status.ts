@@ -1,4 +1,4 @@
-import { assignedHost } from '../../shared/memory/assignment.ts';
+import { AssignmentState, assignedHost, assignmentState } from '../../shared/memory/assignment.ts';
 import { type HostRing, ringLookup } from '../../shared/memory/host-ring.ts';
 import { SHARDS } from '../../shared/memory/user-table.ts';
 import type { DirectoryView, HostStatus, UserStatus } from '../admin/directory-view.ts';
@@ -63,7 +63,7 @@ export class DirectoryStatus implements DirectoryView {
     if (tagIndex < 0) return null;
     const table = this.#users.table(tagIndex);
     const word = table.get(userHash);
-    if (word === 0) return null;
+    if (word === 0 || assignmentState(word) === AssignmentState.expired) return null;
     return {
       ip: this.#current.hosts.ip(assignedHost(word)),
       expiresAtSecs: table.stampSecs(userHash) + this.#userExpireSecs,
@@ -88,6 +88,8 @@ export class DirectoryStatus implements DirectoryView {
   #usersOf(tagIndex: number, shard: number): UserStatus[] {
     const users: UserStatus[] = [];
     this.#users.table(tagIndex).forEachInShard(shard, (hash, word, stampSecs) => {
+      // Remembered for the other directors' sake only.
+      if (assignmentState(word) === AssignmentState.expired) return;
       const ip = this.#current.hosts.ip(assignedHost(word));
       users.push({ hash, expiresAtSecs: stampSecs + this.#userExpireSecs, ip });
     });

@@ -104,7 +104,7 @@ export class Kills {
    * @returns true when the move was done at once: no session, and nobody else to ask
    */
   move(origin: Origin, userHash: number, host: Host, nowMs: number): boolean {
-    const { users, ring, sessions } = this.#core;
+    const { users, ring, sessions, options } = this.#core;
     const { tagIndex, hostId } = host;
     const table = users.table(tagIndex);
     const word = table.get(userHash);
@@ -125,7 +125,9 @@ export class Kills {
     const isServed =
       sessions.has(tagIndex, userHash) ||
       (isElsewhere && this.#core.wasSeenJustNow(stampSecs, nowMs));
-    if (!isServed && ring.isAlone) {
+    // The script is run for users without sessions as well: their old backend may know them still.
+    const hasScript = options.hasFlushScript === true && oldHost !== null;
+    if (!isServed && ring.isAlone && !hasScript) {
       users.assign(tagIndex, userHash, hostId, toSecs(nowMs));
       this.#core.wakeUser(tagIndex, userHash, nowMs);
       return true;
