@@ -1,13 +1,15 @@
 /**
- * What a real Dovecot 2.3.19.1 director logs when another member of its ring has said something that
- * it does not understand or accept, or not in time. None of these belongs to a ring that works, whatever happens to its
- * members. QUIT is not among them: "disconnected us with reason: CONNECT requested" (or Replacing with …,
+ * What a real Dovecot 2.3.19.1 director, and ours in the same words, logs when another member of its
+ * ring has said something that it does not understand or accept, or not in time. None of these belongs
+ * to a ring that works, whatever happens to its members. QUIT is not among them: "disconnected us with reason: CONNECT requested" (or Replacing with …,
  * Removing from ring, Shutting down, Invalid input: QUIT, which answers another QUIT) is the way
  * connections are handed over.
  */
 const PROTOCOL_ERRORS: readonly RegExp[] = [
   // director_cmd_error(): "Command USER: Invalid parameters (input: …)".
   /Command [A-Z-]+: .* \(input: /,
+  // Ours: "director(10.0.0.2:9090/left): Invalid parameters (input: "USER")".
+  /^director\(.* \(input: "/,
   /disconnected us with reason: Invalid input: (?!QUIT$)/,
   /disconnected us with reason: (?:Too long input line|Handshake timeout|Ping timeout|Pong timeout)/,
   /Wrong protocol in socket|protocol version|Incompatible protocol/,
@@ -22,7 +24,11 @@ const PROTOCOL_ERRORS: readonly RegExp[] = [
   /changed tag from/,
   /\b(?:Panic|Fatal): /,
   / killed with signal (?:6|11) /,
+  /broken invariant|^\w*Error: /,
 ];
+
+/** pino's. */
+const FATAL_LEVEL = 60;
 
 /** Odd, and worth a number in a report; the ring goes on. */
 const ANOMALIES: Readonly<Record<string, RegExp>> = {
@@ -43,6 +49,13 @@ const ANOMALIES: Readonly<Record<string, RegExp>> = {
   'right side lost': /Right side connection is unexpectedly lost/,
 };
 
+/** What a line says: of ours, which are JSON objects, the message. */
+function messageOf(line: string): string {
+  if (!line.startsWith('{')) return line;
+  const { level, msg } = JSON.parse(line) as { level: number; msg: string };
+  return level >= FATAL_LEVEL ? `Fatal: ${msg}` : msg;
+}
+
 /** Debug lines repeat what came over the wire, and are no errors themselves. */
 function isDebug(line: string): boolean {
   return / Debug: /.test(line.slice(0, 80));
@@ -50,7 +63,9 @@ function isDebug(line: string): boolean {
 
 export function protocolErrorsIn(lines: readonly string[]): string[] {
   return lines.filter((line) => {
-    return !isDebug(line) && PROTOCOL_ERRORS.some((pattern) => pattern.test(line));
+    if (isDebug(line)) return false;
+    const message = messageOf(line);
+    return PROTOCOL_ERRORS.some((pattern) => pattern.test(message));
   });
 }
 
@@ -59,8 +74,9 @@ export function countAnomalies(lines: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const line of lines) {
     if (isDebug(line)) continue;
+    const message = messageOf(line);
     for (const [name, pattern] of Object.entries(ANOMALIES)) {
-      if (pattern.test(line)) counts.set(name, (counts.get(name) ?? 0) + 1);
+      if (pattern.test(message)) counts.set(name, (counts.get(name) ?? 0) + 1);
     }
   }
   return counts;

@@ -79,6 +79,12 @@ abstract class Member {
   async ringStatus(): Promise<ListedDirector[]> {
     return await this.#admin.directors();
   }
+
+  abstract logLines(): string[];
+
+  protocolErrors(): string[] {
+    return protocolErrorsIn(this.logLines());
+  }
 }
 
 class RealMember extends Member implements RingMember {
@@ -123,10 +129,6 @@ class RealMember extends Member implements RingMember {
 
   logLines(): string[] {
     return this.#dovecot.logLines();
-  }
-
-  protocolErrors(): string[] {
-    return protocolErrorsIn(this.logLines());
   }
 }
 
@@ -192,11 +194,6 @@ class OurMember extends Member implements RingMember {
 
   logLines(): string[] {
     return [...this.#earlierLines, ...linesOf(this.#process)];
-  }
-
-  protocolErrors(): string[] {
-    // Everything that the ring calls an error; a client's or a backend's faults are warnings.
-    return this.logLines().filter((line) => /^\{"level":[56]0,/.test(line));
   }
 
   get #doveadmConfig(): string {
