@@ -108,7 +108,9 @@ export function killProcessGroup(groupId: number): void {
 
 /** A process or a file is not there (any more). */
 export function isGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && /^(ESRCH|ENOENT)$/.test(`${error.code}`);
+  return (
+    error instanceof Error && 'code' in error && /^(?:ESRCH|ENOENT|ENOTDIR)$/.test(`${error.code}`)
+  );
 }
 
 /** A zombie that waits for its parent counts as gone: its sockets are closed. */
