@@ -7,7 +7,10 @@ export class Neighbour {
   readonly #rig: RingRig;
   #written: string[] = [];
   #lastSeq = 0;
+  #isPinged = false;
   isClosed = false;
+  /** It reads nothing and says nothing by itself. */
+  hangs = false;
 
   constructor(rig: RingRig, id: number, ip: string) {
     this.#rig = rig;
@@ -16,6 +19,7 @@ export class Neighbour {
   }
 
   wrote(text: string): void {
+    if (/^PING\t/m.test(text)) this.#isPinged = true;
     this.#written.push(...text.slice(0, -1).split('\n'));
   }
 
@@ -57,6 +61,12 @@ export class Neighbour {
       'OPTIONS\tconsistent-hashing',
       'DONE',
     );
+  }
+
+  answerPing(): void {
+    if (!this.#isPinged || this.isClosed || this.hangs) return;
+    this.#isPinged = false;
+    this.say(`PONG\t${this.#rig.nowSecs}\t0`);
   }
 
   /** What we have said since the last call, but for PING and PONG. */

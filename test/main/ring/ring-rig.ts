@@ -108,10 +108,11 @@ export class RingRig {
     return Math.floor(this.nowMs / 1000);
   }
 
-  /** Lets time pass, tick by tick. */
+  /** Lets time pass, tick by tick. Neighbours answer PINGs, unless they hang. */
   pass(ms: number): void {
     const endMs = this.nowMs + ms;
     while (this.nowMs < endMs) {
+      for (const neighbour of this.#neighbours.values()) neighbour.answerPing();
       this.nowMs = Math.min(endMs, this.nowMs + TICK_MS);
       this.ring.tick(this.nowMs);
       this.directory.tick(this.nowMs);
@@ -189,7 +190,7 @@ export class RingRig {
 
   /** All that is outstanding. */
   answerPings(...neighbours: readonly Neighbour[]): void {
-    for (const neighbour of neighbours) neighbour.say(`PONG\t${this.nowSecs}\t0`);
+    for (const neighbour of neighbours) neighbour.answerPing();
   }
 
   // Logins and sessions
