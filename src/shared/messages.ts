@@ -61,6 +61,25 @@ export interface WorkerSettings {
   readonly logDestination: number | string;
 }
 
+/** A session that is logged in or is being so, as it was when it was asked for. */
+export interface ListedSession {
+  /** A latin1 string: one character per byte. */
+  readonly user: string;
+  readonly protocol: ProtocolName;
+  /** Address of the client, as a trusted proxy in front of us has given it. */
+  readonly client: string;
+  readonly clientPort: number;
+  /** Address; '' while the directory is asked. */
+  readonly backend: string;
+  readonly sessionId: string;
+  readonly state: 'waiting' | 'connecting' | 'open';
+  /** When it was logged in; before that, when its login began. */
+  readonly sinceMs: number;
+  /** With the login dialogue. */
+  readonly bytesFromClient: number;
+  readonly bytesFromBackend: number;
+}
+
 export type ToWorker =
   | { readonly kind: 'answer'; readonly requestId: number; readonly error: string | null }
   | {

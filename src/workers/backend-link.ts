@@ -1,8 +1,10 @@
 import type net from 'node:net';
 import { Counter } from '../shared/memory/counters.ts';
+import type { ListedSession } from '../shared/messages.ts';
 import type { ConnectOutcome } from './backend-health.ts';
 import type { DirectoryClient, HostWaiter } from './directory-client.ts';
 import { connectOwned, type SocketOwner } from './owned-socket.ts';
+import type { EndReason } from './protocols/end-reason.ts';
 import type {
   BackendEngine,
   BackendLogin,
@@ -33,8 +35,10 @@ export interface LinkOwner {
   /** Relay input; see SocketOwner.onRead. */
   linkRead(chunk: Buffer): boolean;
   linkEnded(): void;
-  /** The user's sessions are being killed: end this one. */
-  linkKicked(): void;
+  /** The user's sessions are being killed: end this one. The backend's connection is closed. */
+  linkKicked(reason: EndReason): void;
+  hasName(field: string, value: string): boolean;
+  listing(): ListedSession;
   onFault(error: unknown): void;
 }
 
@@ -56,7 +60,7 @@ const RETRIED: Readonly<Record<LoginFailure['kind'], boolean>> = {
  */
 export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
   readonly #context: WorkerContext;
-  readonly #directory: DirectoryClient;
+  readonly #directory: DirectoryClient<BackendLink>;
   readonly #ownIp: string | undefined;
   readonly #ownPort: number | undefined;
   #owner: LinkOwner | null;
@@ -95,9 +99,14 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
     return this.#socket;
   }
 
-  /** In the session registry; -1: in none, or not yet. */
-  get slot(): number {
-    return this.#slot;
+  /** Its session goes under this name; see LinkOwner. False when the session has ended. */
+  hasName(field: string, value: string): boolean {
+    return this.#owner?.hasName(field, value) ?? false;
+  }
+
+  /** Null: the session has ended, and only the last socket is not closed yet. */
+  listing(): ListedSession | null {
+    return this.#owner?.listing() ?? null;
   }
 
   get attempts(): number {
@@ -141,10 +150,10 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
     this.#fail({ kind: 'unavailable' }, reason);
   }
 
-  kick(): void {
+  kick(reason: EndReason): void {
     const owner = this.#owner;
     this.abandon();
-    owner?.linkKicked();
+    owner?.linkKicked(reason);
   }
 
   // Connecting

@@ -1,11 +1,24 @@
 import type { DirectoryReader } from '../shared/memory/directory-memory.ts';
 import { type SessionRegistryWriter, SessionState } from '../shared/memory/session-registry.ts';
 import type { FromWorker } from '../shared/messages.ts';
+import type { EndReason } from './protocols/end-reason.ts';
+import { type Soon, TurnQueue } from './turn-queue.ts';
+
+/**
+ * Sessions that are ended in one turn of the event loop: one takes about 60 µs, and the others of the worker
+ * must not stand still.
+ */
+const KICKS_PER_TURN = 32;
+/** Sessions that are looked at in one turn. */
+const LOOKS_PER_TURN = 4096;
 
 /** A session as the directory sees it. */
 export interface DirectorySession {
-  /** The session must close its backend socket; leave() follows when it is closed. */
-  kick(): void;
+  /**
+   * The session must close its backend socket; leave() follows when it is closed. One that still waits has
+   * none, and leaves when its answer has come.
+   */
+  kick(reason: EndReason): void;
 }
 
 /** Who waits for a host. Exactly one of the two is called, in the same tick or later. */
@@ -14,31 +27,47 @@ export interface HostWaiter extends DirectorySession {
   hostFailed(slot: number, reason: string): void;
 }
 
+/** An order to end sessions, to be acknowledged when `open` is 0. */
 interface Kick {
   readonly killId: number;
+  readonly reason: EndReason;
+  /** Sessions to be told, sockets to be closed, and one for who still looks for more of them. */
   open: number;
+}
+
+interface KickedSession<Session> {
+  readonly kick: Kick;
+  readonly slot: number;
+  readonly session: Session;
 }
 
 /**
  * The directory as a worker's sessions use it. Known users cost one table read; the others are put
  * to main. Kicks end sessions and are acknowledged when the last socket is closed.
  */
-export class DirectoryClient {
+export class DirectoryClient<Session extends HostWaiter = HostWaiter> {
   readonly #reader: DirectoryReader;
   readonly #registry: SessionRegistryWriter;
   readonly #post: (message: FromWorker) => void;
   readonly #usableSecs: number;
   /** By registry slot. */
-  readonly #sessions: (HostWaiter | undefined)[] = [];
+  readonly #sessions: (Session | undefined)[] = [];
   readonly #users: ({ tagIndex: number; userHash: number } | undefined)[] = [];
   readonly #kicksOfSlot = new Map<number, Kick[]>();
+  readonly #kicked: TurnQueue<KickedSession<Session>>;
+  readonly #soon: Soon;
 
+  /** @param soon for the part of a long work that does not fit into one turn; null: all fits */
   constructor(
     reader: DirectoryReader,
     registry: SessionRegistryWriter,
     usableSecs: number,
     post: (message: FromWorker) => void,
+    soon: Soon | null = null,
   ) {
+    this.#soon = soon ?? setImmediate;
+    const perTurn = soon === null ? Number.POSITIVE_INFINITY : KICKS_PER_TURN;
+    this.#kicked = new TurnQueue(perTurn, this.#soon, (kicked) => this.#end(kicked));
     this.#reader = reader;
     this.#registry = registry;
     this.#usableSecs = usableSecs;
@@ -49,7 +78,7 @@ export class DirectoryClient {
    * Enters a session and finds its host: calls hostAssigned() at once for a known user, else when
    * main has answered. False: the registry is full, nothing was entered.
    */
-  enter(tagIndex: number, userHash: number, waiter: HostWaiter, nowSecs: number): boolean {
+  enter(tagIndex: number, userHash: number, waiter: Session, nowSecs: number): boolean {
     const slot = this.#registry.enter(tagIndex, userHash);
     if (slot < 0) return false;
     this.#sessions[slot] = waiter;
@@ -101,39 +130,89 @@ export class DirectoryClient {
     for (const kick of kicks) this.#closedOne(kick);
   }
 
-  /** Ends all sessions of the users; acknowledged when their sockets are closed. */
+  /** The session in a slot; undefined: none is. */
+  session(slot: number): Session | undefined {
+    return this.#sessions[slot];
+  }
+
+  /** Slots from here on have never been used. */
+  get usedSlots(): number {
+    return this.#registry.usedSlots;
+  }
+
+  /** Slots of the sessions of a user hash, of all tags, in whatever state. */
+  slotsOfHash(userHash: number): number[] {
+    return this.#registry.slotsOfHash(userHash);
+  }
+
+  // Kicks. Which sessions are meant is settled at once wherever that is cheap; they are ended in turns.
+
+  /**
+   * Ends all sessions of the users that hold a host; acknowledged when their sockets are closed. Those that
+   * wait are left alone: the users' words say that they have to wait.
+   */
   kick(
     killId: number,
     tagIndex: number,
     userHashes: readonly number[],
     exceptHostId: number,
   ): void {
-    // One more than the sessions, so that it cannot reach zero before all of them were told.
-    const kick: Kick = { killId, open: 1 };
+    const kick: Kick = { killId, reason: 'moved', open: 1 };
     for (const userHash of userHashes) {
       for (const slot of this.#registry.slotsOf(tagIndex, userHash)) {
+        if (!this.#registry.isActive(slot)) continue;
         if (exceptHostId === 0 || this.#registry.hostOf(slot) !== exceptHostId) {
-          this.#kickSlot(slot, kick);
+          this.#order(kick, slot);
         }
       }
     }
     this.#closedOne(kick);
   }
 
-  /** Ends these sessions; acknowledged as kick(). */
+  /** Ends these sessions, also those that wait; acknowledged as kick(). */
   kickSlots(killId: number, slots: readonly number[]): void {
-    const kick: Kick = { killId, open: 1 };
-    for (const slot of slots) this.#kickSlot(slot, kick);
+    const kick: Kick = { killId, reason: 'kicked', open: 1 };
+    for (const slot of slots) this.#order(kick, slot);
     this.#closedOne(kick);
   }
 
-  #kickSlot(slot: number, kick: Kick): void {
-    if (!this.#registry.isActive(slot)) return;
+  /** Ends all that are wanted among all sessions; acknowledged as kick(). */
+  kickWanted(killId: number, isWanted: (session: Session) => boolean): void {
+    this.#look({ killId, reason: 'kicked', open: 1 }, 0, isWanted);
+  }
+
+  /** A session that is there now keeps its slot, so that none of them is missed however long it takes. */
+  #look(kick: Kick, from: number, isWanted: (session: Session) => boolean): void {
+    const end = Math.min(from + LOOKS_PER_TURN, this.usedSlots);
+    for (let slot = from; slot < end; slot++) {
+      const session = this.#sessions[slot];
+      if (session !== undefined && isWanted(session)) this.#order(kick, slot);
+    }
+    if (end < this.usedSlots) this.#soon(() => this.#look(kick, end, isWanted));
+    else this.#closedOne(kick);
+  }
+
+  #order(kick: Kick, slot: number): void {
+    const session = this.#sessions[slot];
+    if (session === undefined) return;
+    kick.open++;
+    this.#kicked.push({ kick, slot, session });
+  }
+
+  #end({ kick, slot, session }: KickedSession<Session>): void {
+    // It may have gone meanwhile, and its slot may be somebody else's.
+    if (this.#sessions[slot] === session) {
+      if (this.#registry.isActive(slot)) this.#awaitEnd(kick, slot);
+      session.kick(kick.reason);
+    }
+    this.#closedOne(kick);
+  }
+
+  #awaitEnd(kick: Kick, slot: number): void {
     kick.open++;
     const kicks = this.#kicksOfSlot.get(slot);
     if (kicks === undefined) this.#kicksOfSlot.set(slot, [kick]);
     else kicks.push(kick);
-    this.#sessions[slot]!.kick();
   }
 
   #closedOne(kick: Kick): void {

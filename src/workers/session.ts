@@ -1,10 +1,11 @@
 import type net from 'node:net';
-import { plainAddress } from '../shared/ip-address.ts';
 import { Counter } from '../shared/memory/counters.ts';
-import { createSessionId } from '../shared/session-id.ts';
+import type { ListedSession } from '../shared/messages.ts';
 import { normaliseUser } from '../shared/user-name.ts';
 import { BackendLink, type LinkOwner } from './backend-link.ts';
+import { connectionFacts, withIdentity } from './connection-facts.ts';
 import { ownAccepted, type SocketOwner } from './owned-socket.ts';
+import type { EndReason } from './protocols/end-reason.ts';
 import {
   type ClientEngine,
   type ClientSink,
@@ -14,6 +15,7 @@ import {
   LOGGED_OUT,
   type LoginAccepted,
   type LoginFailure,
+  type StreamWatch,
 } from './protocols/engine.ts';
 import { relayWrite } from './relay-write.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -26,8 +28,6 @@ const MAX_UNREAD_REPLY_BYTES = 64 * 1024;
 const LINGER_MS = 2000;
 /** When one side has closed its half, the other may go on for so long without moving a byte. */
 const HALF_CLOSED_IDLE_MS = 60_000;
-/** Hops of a client that is no proxy (Dovecot 2.3). */
-const INITIAL_TTL = 5;
 
 const Phase = {
   prelogin: 'prelogin',
@@ -45,9 +45,10 @@ const DEFAULT_TAG_INDEX = 0;
 export class Session implements SocketOwner, ClientSink, LinkOwner {
   readonly #context: WorkerContext;
   readonly #client: net.Socket;
-  #facts: ConnectionFacts | null;
+  #facts: ConnectionFacts;
   #engine: ClientEngine | null = null;
   #link: BackendLink | null = null;
+  #watch: StreamWatch | null = null;
   #credentials: Credentials | null = null;
   #user = '';
   #phase: Phase = Phase.prelogin;
@@ -62,14 +63,15 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   /** Replies of the engine call that is running, written in one go. */
   #output = '';
   #closeReason = '';
-  readonly #sessionId: string;
+  #isLoggedIn = false;
+  /** When the login began, then when it was accepted. */
+  #sinceMs = 0;
 
   constructor(context: WorkerContext, client: net.Socket) {
     this.#context = context;
     this.#client = client;
     const facts = connectionFacts(context, client);
     this.#facts = facts;
-    this.#sessionId = facts.sessionId;
     context.counters.add(Counter.accepted);
     context.sessions.add(this);
     ownAccepted(client, this);
@@ -86,9 +88,9 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   #refuseConnection(): void {
     const { counters, log, protocol, engineOptions } = this.#context;
-    const facts = this.#facts!;
+    const facts = this.#facts;
     counters.add(Counter.limited);
-    log.warn(this.#logFields(facts), 'limits.max_prelogin_per_address reached');
+    log.warn(this.#logFields(), 'limits.max_prelogin_per_address reached');
     this.#client.write(
       protocol.createClient(facts, engineOptions, this).goodbye('limit'),
       'latin1',
@@ -112,6 +114,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
       this.#hasMoved = true;
       const backend = this.#link?.socket ?? null;
       if (backend === null) return;
+      this.#watch?.fromClient(chunk);
       if (!relayWrite(backend, chunk, () => this.#client.resume())) this.#client.pause();
     } else if (this.#engine !== null) {
       this.#engine.receive(chunk);
@@ -136,7 +139,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   /** A bug of ours: costs this session, and nobody else. */
   onFault(error: unknown): void {
-    this.#context.log.error({ session: this.#sessionId, err: error }, 'session fault');
+    this.#context.log.error({ session: this.#facts.sessionId, err: error }, 'session fault');
     this.#end('internal fault');
   }
 
@@ -160,7 +163,8 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
       return;
     }
     this.#user = user;
-    const facts = this.#facts!;
+    this.#sinceMs = Date.now();
+    const facts = this.#facts;
     const link = new BackendLink(
       context,
       {
@@ -188,9 +192,8 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   refuseLater(): void {
     this.#client.pause();
-    const facts = this.#facts!;
     this.#context.counters.add(Counter.loginsRefused);
-    const fields = { ...this.#logFields(facts), user: this.#credentials?.user ?? '' };
+    const fields = { ...this.#logFields(), user: this.#credentials?.user ?? '' };
     this.#context.log.info(fields, 'login refused: not a possible user name or password');
     this.#credentials = null;
     setTimeout(answerRefusal, this.#context.settings.authFailureDelayMs, this);
@@ -203,17 +206,8 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   }
 
   identify(identity: ForwardedIdentity): void {
-    const facts = this.#facts!;
     this.#forward = identity.forward;
-    this.#facts = {
-      ...facts,
-      sessionId: identity.sessionId ?? facts.sessionId,
-      remoteIp: identity.remoteIp ?? facts.remoteIp,
-      remotePort: identity.remotePort ?? facts.remotePort,
-      localIp: identity.localIp ?? facts.localIp,
-      localPort: identity.localPort ?? facts.localPort,
-      ttl: identity.ttl ?? facts.ttl,
-    };
+    this.#facts = withIdentity(this.#facts, identity);
   }
 
   close(reason: string): void {
@@ -234,7 +228,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     if (this.#closeReason !== '' && this.#phase === Phase.prelogin) {
       if (this.#closeReason !== LOGGED_OUT) {
         this.#context.counters.add(Counter.badInput);
-        this.#context.log.info(this.#logFields(this.#facts!), this.#closeReason);
+        this.#context.log.info(this.#logFields(), this.#closeReason);
       }
       this.#linger();
     }
@@ -251,17 +245,22 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     const context = this.#context;
     this.#engine = null;
     this.#phase = Phase.relaying;
+    this.#isLoggedIn = true;
+    this.#sinceMs = Date.now();
+    this.#watch = context.protocol.createWatch();
     clearTimeout(this.#timer ?? undefined);
     this.#timer = null;
     this.#client.write(rest === null ? reply : reply + rest.toString('latin1'), 'latin1');
-    if (pipelined !== null && pipelined.length > 0) this.#link!.socket!.write(pipelined);
+    if (rest !== null) this.#watch?.fromBackend(rest);
+    if (pipelined !== null && pipelined.length > 0) {
+      this.#watch?.fromClient(pipelined);
+      this.#link!.socket!.write(pipelined);
+    }
     this.#client.resume();
-    const facts = this.#facts!;
-    this.#facts = null;
     this.#forward = null;
     this.#leavePrelogin();
     context.counters.add(Counter.loginsOk);
-    this.#logLogin(facts);
+    this.#logLogin();
     this.#credentials = null;
   }
 
@@ -271,7 +270,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     // The client may have gone meanwhile.
     if (link === null) return;
     const fields = {
-      ...this.#logFields(this.#facts!),
+      ...this.#logFields(),
       user: this.#user,
       mechanism: this.#credentials?.mechanism,
       backend: link.ip,
@@ -299,6 +298,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   linkRead(chunk: Buffer): boolean {
     this.#hasMoved = true;
+    this.#watch?.fromBackend(chunk);
     return relayWrite(this.#client, chunk, () => this.#link?.socket?.resume());
   }
 
@@ -307,6 +307,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     if (this.#phase !== Phase.relaying) return;
     this.#phase = Phase.closing;
     this.#closeReason = 'disconnected by backend';
+    this.#watch = null;
     this.#link?.abandon();
     this.#link = null;
     clearInterval(this.#timer ?? undefined);
@@ -331,25 +332,32 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   /** The session is logged in, or is being so, under this name. There are no alternative names yet. */
   hasName(field: string, value: string): boolean {
-    return field === 'user' && value === this.#user && this.#link !== null;
+    return field === 'user' && value === this.#user;
   }
 
-  /** In the session registry; -1: in none. */
-  get slot(): number {
-    return this.#link?.slot ?? -1;
+  listing(): ListedSession {
+    const { sessionId, remoteIp, remotePort } = this.#facts;
+    const backend = this.#link?.ip ?? '';
+    const isWaiting = backend === '' ? 'waiting' : 'connecting';
+    return {
+      user: this.#user,
+      protocol: this.#context.protocol.name,
+      client: remoteIp,
+      clientPort: remotePort,
+      backend,
+      sessionId,
+      state: this.#isLoggedIn ? 'open' : isWaiting,
+      sinceMs: this.#sinceMs,
+      bytesFromClient: this.#client.bytesRead,
+      bytesFromBackend: this.#link?.socket?.bytesRead ?? 0,
+    };
   }
 
-  kick(): void {
-    this.#link?.kick();
-  }
-
-  linkKicked(): void {
+  linkKicked(reason: EndReason): void {
     this.#context.counters.add(Counter.kicked);
-    this.#context.log.info(
-      { session: this.#sessionId, user: this.#user, protocol: this.#context.protocol.name },
-      'kicked',
-    );
-    this.#end('kicked');
+    const { session, protocol } = this.#logFields();
+    this.#context.log.info({ session, user: this.#user, protocol, reason }, 'kicked');
+    this.#sayGoodbye(reason);
   }
 
   /** The client has closed its half: the backend may finish, but not idle. */
@@ -373,13 +381,24 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   /** The process stops. */
   stop(): void {
-    if (this.#engine === null) this.#end('shutting down');
-    else this.#sayGoodbye('shutdown');
+    this.#sayGoodbye('shutdown');
   }
 
-  #sayGoodbye(reason: 'inactivity' | 'shutdown'): void {
-    this.#client.write(this.#engine!.goodbye(reason), 'latin1');
+  /**
+   * Ends the session with the protocol's goodbye, or without one where the client would take it for something
+   * else. The backend's connection goes first: nothing that the client does or does not do can hold that up.
+   */
+  #sayGoodbye(reason: EndReason): void {
+    this.#link?.abandon();
+    this.#link = null;
     this.#closeReason = reason;
+    const speaker = this.#engine ?? this.#watch;
+    const goodbye = speaker?.goodbye(reason) ?? '';
+    if (goodbye === '') {
+      this.#end(reason);
+      return;
+    }
+    this.#client.write(goodbye, 'latin1');
     this.#linger();
   }
 
@@ -387,6 +406,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   #linger(): void {
     this.#phase = Phase.closing;
     this.#engine = null;
+    this.#watch = null;
     this.#link?.abandon();
     this.#link = null;
     this.#client.end();
@@ -409,10 +429,10 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#phase = Phase.closed;
     const { log, sessions } = this.#context;
     const user = this.#user;
-    if (this.#facts === null) {
-      log.debug({ session: this.#sessionId, user }, `session ended: ${reason}`);
+    if (this.#isLoggedIn) {
+      log.debug({ session: this.#facts.sessionId, user }, `session ended: ${reason}`);
     } else if (this.#link !== null) {
-      log.info({ ...this.#logFields(this.#facts), user }, `login aborted: ${reason}`);
+      log.info({ ...this.#logFields(), user }, `login aborted: ${reason}`);
     }
     this.#leavePrelogin();
     clearTimeout(this.#timer ?? undefined);
@@ -430,20 +450,17 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#preloginIp = '';
   }
 
-  #logFields(facts: ConnectionFacts): {
-    session: string;
-    protocol: string;
-    client: string;
-  } {
-    const client = `${facts.remoteIp}:${facts.remotePort}`;
-    return { session: facts.sessionId, protocol: this.#context.protocol.name, client };
+  #logFields(): { session: string; protocol: string; client: string } {
+    const { sessionId, remoteIp, remotePort } = this.#facts;
+    const client = `${remoteIp}:${remotePort}`;
+    return { session: sessionId, protocol: this.#context.protocol.name, client };
   }
 
-  #logLogin(facts: ConnectionFacts): void {
+  #logLogin(): void {
     const link = this.#link!;
     this.#context.log.info(
       {
-        ...this.#logFields(facts),
+        ...this.#logFields(),
         user: this.#user,
         mechanism: this.#credentials?.mechanism,
         backend: link.ip,
@@ -469,22 +486,4 @@ function unsentCheck(session: Session): void {
 }
 function answerRefusal(session: Session): void {
   session.answerRefusal();
-}
-
-function connectionFacts(context: WorkerContext, client: net.Socket): ConnectionFacts {
-  const remoteIp = plainAddress(client.remoteAddress ?? '0.0.0.0');
-  const localIp = plainAddress(client.localAddress ?? '0.0.0.0');
-  const remotePort = client.remotePort ?? 0;
-  const isTrusted = context.isTrusted(remoteIp);
-  const nowMicros = Math.floor((performance.timeOrigin + performance.now()) * 1000);
-  return {
-    sessionId: createSessionId(nowMicros, remotePort, remoteIp),
-    remoteIp,
-    remotePort,
-    localIp,
-    localPort: client.localPort ?? 0,
-    isTrusted,
-    allowsPlaintext: !context.settings.disablePlaintextAuth || isTrusted || remoteIp === localIp,
-    ttl: INITIAL_TTL,
-  };
 }

@@ -3,6 +3,7 @@ import type { Counters } from '../shared/memory/counters.ts';
 import type { BackendSettings, WorkerSettings } from '../shared/messages.ts';
 import type { UserNameRules } from '../shared/user-name.ts';
 import type { BackendHealth } from './backend-health.ts';
+import type { BackendLink } from './backend-link.ts';
 import type { DirectoryClient } from './directory-client.ts';
 import type { PreloginLimit } from './prelogin-limit.ts';
 import type { ClientEngineOptions, Protocol } from './protocols/engine.ts';
@@ -17,7 +18,7 @@ export interface WorkerContext {
   readonly userNameRules: UserNameRules;
   /** Is an address in login_trusted_networks? */
   isTrusted(ip: string): boolean;
-  readonly directory: DirectoryClient;
+  readonly directory: DirectoryClient<BackendLink>;
   readonly health: BackendHealth;
   readonly prelogin: PreloginLimit;
   readonly counters: Counters;

@@ -14,6 +14,7 @@ import type {
 } from '../shared/messages.ts';
 import { compileUserHash } from '../shared/user-hash.ts';
 import { BackendHealth } from './backend-health.ts';
+import type { BackendLink } from './backend-link.ts';
 import { DirectoryClient } from './directory-client.ts';
 
 import { openLog } from './log-destination.ts';
@@ -46,10 +47,11 @@ export default async function runWorker(start: WorkerStart): Promise<void> {
 class Worker {
   readonly #start: WorkerStart;
   readonly #reader: DirectoryReader;
-  readonly #directory: DirectoryClient;
+  readonly #directory: DirectoryClient<BackendLink>;
   readonly #sessions = new Set<Session>();
   readonly #servers: net.Server[] = [];
   readonly #destination: ReturnType<typeof openLog>;
+  readonly #hashUser: (user: string) => number;
   readonly #contexts: Readonly<Record<ProtocolName, WorkerContext>>;
 
   constructor(start: WorkerStart) {
@@ -64,7 +66,9 @@ class Worker {
       new SessionRegistryWriter(start.registry),
       settings.userUsableSecs,
       (message) => this.#post(message),
+      setImmediate,
     );
+    this.#hashUser = compileUserHash(settings.usernameHash);
     this.#destination = openLog(settings.logDestination);
     this.#contexts = this.#createContexts();
   }
@@ -91,7 +95,7 @@ class Worker {
       counters: new Counters(counters),
       log: pino({ level: settings.logLevel, base: { worker: workerId } }, this.#destination),
       sessions: this.#sessions,
-      hashUser: compileUserHash(settings.usernameHash),
+      hashUser: this.#hashUser,
       hostAddress: (hostId: number) => this.#reader.hosts.ip(hostId),
     };
     return {
@@ -143,15 +147,16 @@ class Worker {
     }
   }
 
+  /** User names are found by their hash, others by looking at every session. */
   #kickField(killId: number, field: string, value: string): void {
-    const named = [...this.#sessions].filter((session) => session.hasName(field, value));
-    const inDirectory = named.filter(({ slot }) => slot >= 0);
-    // Those that wait for a host have no socket to be closed.
-    for (const session of named) if (session.slot < 0) session.kick();
-    this.#directory.kickSlots(
-      killId,
-      inDirectory.map(({ slot }) => slot),
-    );
+    const isNamed = (link: BackendLink): boolean => link.hasName(field, value);
+    if (field !== 'user') {
+      this.#directory.kickWanted(killId, isNamed);
+      return;
+    }
+    const slots = this.#directory.slotsOfHash(this.#hashUser(value));
+    const named = slots.filter((slot) => isNamed(this.#directory.session(slot)!));
+    this.#directory.kickSlots(killId, named);
   }
 
   #post(message: FromWorker): void {

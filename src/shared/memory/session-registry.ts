@@ -1,3 +1,5 @@
+import { SlotIndex } from './slot-index.ts';
+
 /**
  * The sessions of one worker, in a SharedArrayBuffer of its own: the one truth about who is logged
  * in. The worker writes, main scans. No per-user counter exists that a dying worker could leave
@@ -43,11 +45,19 @@ export class SessionRegistryWriter {
   #freeCount = 0;
   #used = 0;
   readonly #capacity: number;
+  /** The worker's own: main only scans. */
+  readonly #index: SlotIndex;
 
   constructor(buffer: SharedArrayBuffer) {
     this.#words = new Int32Array(buffer);
     this.#capacity = (this.#words.length - HEADER_WORDS) / WORDS_PER_SLOT;
     this.#free = new Int32Array(this.#capacity);
+    this.#index = new SlotIndex(this.#capacity);
+  }
+
+  /** Slots from here on have never been used. */
+  get usedSlots(): number {
+    return this.#used;
   }
 
   /** Enters a session as `reading`. Returns its slot, or -1 when the registry is full. */
@@ -64,6 +74,7 @@ export class SessionRegistryWriter {
     const index = HEADER_WORDS + slot * WORDS_PER_SLOT;
     Atomics.store(this.#words, index, userHash | 0);
     Atomics.store(this.#words, index + 1, packInfo(SessionState.reading, tagIndex, 0));
+    this.#index.add(slot, userHash);
     return slot;
   }
 
@@ -86,26 +97,29 @@ export class SessionRegistryWriter {
 
   /** Removes a session: only when its backend socket is closed. */
   leave(slot: number): void {
-    Atomics.store(this.#words, HEADER_WORDS + slot * WORDS_PER_SLOT + 1, 0);
+    const index = HEADER_WORDS + slot * WORDS_PER_SLOT;
+    this.#index.remove(slot, this.#words[index]);
+    Atomics.store(this.#words, index + 1, 0);
     this.#free[this.#freeCount++] = slot;
   }
 
-  /** Slots of the sessions of one user, for a kick. */
+  /** Slots of the sessions of one user, in the order in which they were entered. */
   slotsOf(tagIndex: number, userHash: number): number[] {
+    return this.slotsOfHash(userHash).filter((slot) => this.#tagOf(slot) === tagIndex);
+  }
+
+  /** The same, whatever the tag. */
+  slotsOfHash(userHash: number): number[] {
     const slots: number[] = [];
     const key = userHash | 0;
-    for (let slot = 0; slot < this.#used; slot++) {
-      const index = HEADER_WORDS + slot * WORDS_PER_SLOT;
-      const info = this.#words[index + 1];
-      if (
-        this.#words[index] === key &&
-        info !== 0 &&
-        ((info >>> 2) & (MAX_TAGS - 1)) === tagIndex
-      ) {
-        slots.push(slot);
-      }
+    for (let slot = this.#index.first(key); slot >= 0; slot = this.#index.following(slot)) {
+      if (this.#words[HEADER_WORDS + slot * WORDS_PER_SLOT] === key) slots.push(slot);
     }
-    return slots;
+    return slots.reverse();
+  }
+
+  #tagOf(slot: number): number {
+    return (this.#words[HEADER_WORDS + slot * WORDS_PER_SLOT + 1] >>> 2) & (MAX_TAGS - 1);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Why we end a session that has done nothing wrong. */
-export type EndReason = 'kicked' | 'moved' | 'shutdown';
+export type EndReason = 'kicked' | 'moved' | 'shutdown' | 'inactivity';
 
 /**
  * What the client is told, where its protocol has a place for it. A kick's texts are the reasons that Dovecot
@@ -11,4 +11,5 @@ export const END_TEXTS: Readonly<Record<EndReason, string>> = {
   /** Its user goes to another backend, or is forgotten by this one. */
   moved: 'Kicked via director',
   shutdown: 'Server shutting down.',
+  inactivity: 'Disconnected for inactivity.',
 };

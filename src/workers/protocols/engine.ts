@@ -112,7 +112,7 @@ export interface ClientEngine {
    */
   takeOver(accepted: LoginAccepted): { reply: string; pipelined: Buffer | null };
   /** What to say when the session ends the connection; '' for nothing. */
-  goodbye(reason: EndReason | 'inactivity' | 'limit'): string;
+  goodbye(reason: EndReason | 'limit'): string;
   /** Is a login, or a refusal that is being delayed, pending? The session reads nothing meanwhile. */
   readonly isPending: boolean;
   /** Bytes held behind a pending login; 0 when none is pending. */

@@ -17,8 +17,8 @@ export type SaslRefusal =
   | 'unsupported-mechanism'
   | 'plaintext-disabled';
 
-export const inactivityTexts = {
-  idle: 'Disconnected for inactivity.',
+const inactivityTexts = {
+  idle: END_TEXTS.inactivity,
   authenticating: 'Disconnected for inactivity during authentication.',
   pending: 'Timeout while finishing login.',
 } as const;
@@ -71,7 +71,7 @@ export abstract class LoginClient implements ClientEngine {
     return { reply: this.finalReply(accepted), pipelined: this.input.takeRest() };
   }
 
-  goodbye(reason: EndReason | 'inactivity' | 'limit'): string {
+  goodbye(reason: EndReason | 'limit'): string {
     switch (reason) {
       case 'inactivity':
         return this.disconnectReply(this.#inactivityText());

@@ -6,6 +6,10 @@ import {
   SessionRegistryWriter,
   SessionState,
 } from '../../../src/shared/memory/session-registry.ts';
+import { chooseSeed, seededRandom } from '../../support/seeded-random.ts';
+
+const seed = chooseSeed();
+const replay = `SEED=${seed} npx vitest run test/shared/memory/session-registry.test.ts`;
 
 function both(maxSessions: number): [SessionRegistryWriter, SessionRegistryReader] {
   const buffer = createRegistry(maxSessions);
@@ -75,4 +79,31 @@ test('the slots of a user are those of its tag, also the ones that wait', () => 
   writer.leave(slots[0]);
   expect(writer.slotsOf(0, 5)).toEqual([slots[3]]);
   expect(writer.slotsOf(0, 7)).toEqual([]);
+});
+
+test('sessions that come and go in any order are found by their hash, and no others', () => {
+  const limit = 40;
+  const [writer] = both(limit);
+  const open = new Map<number, { tagIndex: number; userHash: number }>();
+  const random = seededRandom(seed);
+  // Hashes that fall into the same chain (of 64), and one with the highest bit.
+  const hashes = [5, 5 + 64, 5 + 128, 6, 0x80000005];
+  for (let step = 0; step < 5000; step++) {
+    const userHash = hashes[Math.floor(random() * hashes.length)];
+    const tagIndex = Math.floor(random() * 2);
+    if (random() < 0.5) {
+      const slot = writer.enter(tagIndex, userHash);
+      expect(slot < 0, replay).toBe(open.size === limit);
+      if (slot >= 0) open.set(slot, { tagIndex, userHash });
+    } else if (open.size > 0) {
+      const slot = [...open.keys()][Math.floor(random() * open.size)];
+      writer.leave(slot);
+      open.delete(slot);
+    }
+    const ofHash = [...open].filter(([, session]) => session.userHash === userHash);
+    const ofTag = ofHash.filter(([, session]) => session.tagIndex === tagIndex);
+    expect(writer.slotsOfHash(userHash), replay).toEqual(ofHash.map(([slot]) => slot));
+    expect(writer.slotsOf(tagIndex, userHash), replay).toEqual(ofTag.map(([slot]) => slot));
+  }
+  expect(writer.usedSlots).toBe(limit);
 });
