@@ -1,12 +1,10 @@
-import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import type { Counter } from '../shared/memory/counters.ts';
 import type { ProtocolName, ServiceAddress, WorkerSettings } from '../shared/messages.ts';
 import { compileUserHash } from '../shared/user-hash.ts';
 import type { AdminDirector } from './admin/admin-director.ts';
-import { ADMIN_SOCKET_NAME } from './admin/admin-protocol.ts';
-import { AdminServer, type AdminServerOptions } from './admin/admin-server.ts';
 import { AdminWork } from './admin/admin-work.ts';
+import { AdminListeners } from './admin-listeners.ts';
 import type { Config } from './config/config.ts';
 import { nearExpirySecs } from './directory/core.ts';
 import { Directory, TICK_MS } from './directory/directory.ts';
@@ -37,6 +35,8 @@ export interface Director {
   readonly adminSocket: string;
   /** Of `director.admin_listen`, in its order. */
   adminPorts(): number[];
+  /** Null: there is no HTTP API. */
+  httpPort(): number | null;
   /** Ends a worker thread as a crash would. For tests. */
   killWorker(index: number): Promise<void>;
   stop(): Promise<void>;
@@ -66,11 +66,9 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     await supervisor.stop();
     throw error;
   }
-  const adminSocket = join(config.baseDir, ADMIN_SOCKET_NAME);
-  const admin = await listenForAdmin(config, {
+  const listeners = await AdminListeners.listen(config, {
     director: adminDirector(config, running, ring),
-    work,
-    log: (level, text) => log[level](text),
+    ...{ directory: running, work, log },
   }).catch(async (error) => {
     await ring?.stop();
     await supervisor.stop();
@@ -91,12 +89,13 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     addresses: () => supervisor.services,
     sessionCounts: () => directory.status.sessionCounts(),
     counters: () => supervisor.counters(),
-    adminSocket,
-    adminPorts: () => admin.map(({ port }) => port).filter((port) => port !== 0),
+    adminSocket: listeners.socketPath,
+    adminPorts: () => listeners.adminPorts,
+    httpPort: () => listeners.httpPort,
     killWorker: (index) => supervisor.kill(index),
     async stop() {
       clearInterval(ticker);
-      await closeAll(admin);
+      await listeners.close();
       await ring?.stop();
       await supervisor.stop();
       log.info('stopped');
@@ -119,24 +118,6 @@ function adminDirector(
     maxParallelMoves,
     maxParallelKicks,
   };
-}
-
-/** On the unix socket and where the configuration says. */
-async function listenForAdmin(config: Config, options: AdminServerOptions): Promise<AdminServer[]> {
-  const servers = [await AdminServer.listenUnix(join(config.baseDir, ADMIN_SOCKET_NAME), options)];
-  try {
-    for (const endpoint of config.director.adminListen) {
-      servers.push(await AdminServer.listenTcp(endpoint, options));
-    }
-  } catch (error) {
-    await closeAll(servers);
-    throw error;
-  }
-  return servers;
-}
-
-async function closeAll(servers: readonly AdminServer[]): Promise<void> {
-  await Promise.all(servers.map((server) => server.close()));
 }
 
 /** One that listens for others may be alone now, and be joined by others later. */

@@ -50,7 +50,7 @@ export class JsonFormatter implements Formatter {
 }
 
 /** Valid UTF-8 passes; a byte that is not part of any becomes U+FFFD. */
-function escapeJson(bytes: string): string {
+export function escapeJson(bytes: string): string {
   return bytes.replace(TO_ESCAPE, (found) => {
     const short = ESCAPES[found];
     if (short !== undefined) return short;
