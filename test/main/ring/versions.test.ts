@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { SELF } from '../../../src/main/directory/ring-link.ts';
 import { server } from '../directory/test-directory.ts';
 import type { Neighbour } from './neighbour.ts';
 import { A, B, C, HOST_1, HOST_2, PORT, RingRig, START_SECS } from './ring-rig.ts';
@@ -114,7 +115,7 @@ describe('a minor version', () => {
 
   test.each([5, 6, 7, 8, 9])('%i: is told of kicks by another field from 8 on', (minor) => {
     const { rig, left } = ringOf(minor);
-    rig.directory.kickUserAlt({ isSelf: true }, 'user_x', 'y');
+    rig.directory.kickUserAlt(SELF, 'user_x', 'y');
     expect(left.take()).toHaveLength(minor < 8 ? 0 : 1);
   });
 
