@@ -12,6 +12,7 @@ import type { RingSession } from '../support/ring-session.ts';
 /**
  * Real Dovecot directors and ours in one ring, on embedded backends. Replay one mixture with
  * RING_MIX=ours,real,real npx vitest run test/e2e/ring-mixed.test.ts
+ * RING_LOGS=FOLDER keeps what the members logged; real ones log every line of the ring protocol.
  */
 const MIXES = await ringMixes(['ours,real,real', 'ours,ours,real', 'ours,ours,real,real']);
 const BACKENDS = 5;
@@ -40,6 +41,8 @@ describe.each(MIXES)('%s', (mix) => {
   });
 
   afterAll(async () => {
+    const logs = process.env['RING_LOGS'];
+    if (logs !== undefined) lab?.saveLogs(join(logs, mix));
     await lab?.stop();
   });
 

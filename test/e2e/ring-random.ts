@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { compileUserHash } from '../../src/shared/user-hash.ts';
@@ -151,14 +151,11 @@ class RandomRun {
   }
 
   #writeLogs(folder: string): void {
-    mkdirSync(folder, { recursive: true });
+    this.#lab.saveLogs(folder);
     writeFileSync(join(folder, 'journal'), `${this.#events.journal.join('\n')}\n`);
     writeFileSync(join(folder, 'failures'), `${this.#traffic.failureLog.join('\n')}\n`);
     const overlaps = this.#lab.backends.overlaps().map((overlap) => this.#describe(overlap));
     writeFileSync(join(folder, 'overlaps'), `${overlaps.join('\n')}\n`);
-    for (const member of this.#lab.members) {
-      writeFileSync(join(folder, member.name), `${member.logLines().join('\n')}\n`);
-    }
   }
 
   #pauseMs(): number {

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from './deadline.ts';
 import type { ListedDirector } from './director-admin.ts';
@@ -117,6 +117,14 @@ export class RingLab {
     } catch (error) {
       const text = `members differ after ${deadlineMs} ms:\n${difference}`;
       throw new Error(text, { cause: error });
+    }
+  }
+
+  /** All that the members have logged, a file each. */
+  saveLogs(folder: string): void {
+    mkdirSync(folder, { recursive: true });
+    for (const member of this.members) {
+      writeFileSync(join(folder, member.name), `${member.logLines().join('\n')}\n`);
     }
   }
 
