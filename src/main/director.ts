@@ -1,6 +1,11 @@
 import { type Logger, pino } from 'pino';
 import type { Counter } from '../shared/memory/counters.ts';
-import type { ProtocolName, ServiceAddress, WorkerSettings } from '../shared/messages.ts';
+import type {
+  ProtocolName,
+  ServiceAddress,
+  SessionFilter,
+  WorkerSettings,
+} from '../shared/messages.ts';
 import { compileUserHash } from '../shared/user-hash.ts';
 import type { AdminDirector } from './admin/admin-director.ts';
 import { AdminWork } from './admin/admin-work.ts';
@@ -14,6 +19,7 @@ import { RunningDirectory } from './directory/running-directory.ts';
 import { runFlushScript } from './ring/flush-script.ts';
 import { RingEdge } from './ring/ring-edge.ts';
 import { noRing, RunningRing } from './ring/running-ring.ts';
+import { EVERY_SESSION, type SessionList } from './session-list.ts';
 import { Supervisor } from './supervisor.ts';
 
 export interface DirectorOptions {
@@ -29,6 +35,8 @@ export interface Director {
   addresses(): readonly { protocol: ProtocolName; host: string; port: number }[];
   /** Open sessions by backend, counted now. */
   sessionCounts(): { ip: string; sessions: number }[];
+  /** The sessions themselves, asked of the workers. */
+  sessions(filter?: Partial<SessionFilter>): SessionList;
   /** Counters of all workers since the start. */
   counters(): Record<keyof typeof Counter, number>;
   /** Path of the director-admin socket. */
@@ -88,6 +96,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     directory: running,
     addresses: () => supervisor.services,
     sessionCounts: () => directory.status.sessionCounts(),
+    sessions: (filter = {}) => supervisor.sessions({ ...EVERY_SESSION, ...filter }),
     counters: () => supervisor.counters(),
     adminSocket: listeners.socketPath,
     adminPorts: () => listeners.adminPorts,

@@ -9,11 +9,13 @@ import { createRegistry } from '../shared/memory/session-registry.ts';
 import type {
   FromWorker,
   ServiceAddress,
+  SessionFilter,
   ToWorker,
   WorkerSettings,
   WorkerStart,
 } from '../shared/messages.ts';
 import type { Directory } from './directory/directory.ts';
+import { type SessionList, SessionLists } from './session-list.ts';
 
 /** A worker that dies again is started again after a pause that doubles from the first to the last. */
 const RESTART_FIRST_MS = 20;
@@ -57,6 +59,10 @@ export class Supervisor {
   readonly #threads = new Map<number, { thread: Worker; exited: Promise<void> }>();
   /** Workers that are being ended because they do not answer. */
   readonly #hung = new Set<number>();
+  readonly #lists = new SessionLists({
+    ids: () => [...this.#running.keys()],
+    send: (workerId, message) => this.send(workerId, message),
+  });
   readonly #restartPauseMs: number[] = [];
   /** Sums of the workers that are gone. */
   readonly #pastCounters = new Map<string, number>();
@@ -106,6 +112,11 @@ export class Supervisor {
 
   send(workerId: number, message: ToWorker): void {
     this.#running.get(workerId)?.control.postMessage(message);
+  }
+
+  /** The sessions of all workers that fit. */
+  sessions(filter: SessionFilter): SessionList {
+    return this.#lists.list(filter);
   }
 
   /** Counters by name, summed over all workers that ever ran. */
@@ -242,6 +253,7 @@ export class Supervisor {
     this.#hung.delete(workerId);
     worker.control.close();
     worker.publications.close();
+    this.#lists.workerGone(workerId);
     const nowMs = this.#options.now();
     this.#directory!.detachWorker(workerId, nowMs);
     if (this.#isStopping) return;
@@ -283,6 +295,9 @@ export class Supervisor {
       }
       case 'kicked':
         directory.acknowledgeKick(workerId, message.killId, this.#options.now());
+        break;
+      case 'sessions':
+        this.#lists.answered(message);
         break;
     }
   }

@@ -80,6 +80,17 @@ export interface ListedSession {
   readonly bytesFromBackend: number;
 }
 
+/** Which sessions are listed: those that fit everything that is not null. */
+export interface SessionFilter {
+  /** Normalised name, as latin1 string. */
+  readonly user: string | null;
+  readonly userHash: number | null;
+  /** Canonical address. */
+  readonly backend: string | null;
+  /** Of the client: an address, or an address and a length. */
+  readonly network: string | null;
+}
+
 export type ToWorker =
   | { readonly kind: 'answer'; readonly requestId: number; readonly error: string | null }
   | {
@@ -97,6 +108,14 @@ export type ToWorker =
       readonly field: string;
       readonly value: string;
     }
+  /** Asks for a part of the worker's sessions; answered by `sessions`. */
+  | {
+      readonly kind: 'list-sessions';
+      readonly requestId: number;
+      readonly filter: SessionFilter;
+      /** 0, then what the last answer said. */
+      readonly from: number;
+    }
   | { readonly kind: 'stop' };
 
 export type FromWorker =
@@ -108,4 +127,11 @@ export type FromWorker =
       readonly tagIndex: number;
       readonly userHash: number;
     }
-  | { readonly kind: 'kicked'; readonly killId: number };
+  | { readonly kind: 'kicked'; readonly killId: number }
+  | {
+      readonly kind: 'sessions';
+      readonly requestId: number;
+      readonly sessions: readonly ListedSession[];
+      /** -1: these were the last. */
+      readonly next: number;
+    };

@@ -23,6 +23,7 @@ import type { Protocol } from './protocols/engine.ts';
 import { imapProtocol } from './protocols/imap/protocol.ts';
 import { pop3Protocol } from './protocols/pop3/protocol.ts';
 import { Session } from './session.ts';
+import { listSessions } from './session-list.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** Connections that the kernel holds for a worker that is busy. */
@@ -144,6 +145,12 @@ class Worker {
       case 'kick-field':
         this.#kickField(message.killId, message.field, message.value);
         break;
+      case 'list-sessions': {
+        const { requestId, filter, from } = message;
+        const part = listSessions(this.#directory, this.#hashUser, filter, from);
+        this.#post({ kind: 'sessions', requestId, ...part });
+        break;
+      }
     }
   }
 
