@@ -23,6 +23,8 @@ export const httpLimits = {
   pathPartChars: 1536,
   /** Rows of a list made in one go; bounds how long the event loop is held. */
   rowsPerSlice: 1000,
+  /** Times whose text is kept while a list of users is made. */
+  rememberedTimes: 4096,
   /** An answer shorter than this is sent whole, with its length. */
   wholeAnswerChars: 64 * 1024,
   /** Names of a usersFile hashed in one go. */

@@ -92,6 +92,12 @@ export function createApp({ http, keys, log, version }: HttpServerOptions): Fast
     http: { maxHeaderSize: httpLimits.headerBytes, noDelay: true, keepAlive: true },
     routerOptions: { maxParamLength: httpLimits.pathPartChars },
     clientErrorHandler: answerNoHttp,
+    // A path that cannot be one: no hook and no handler of ours sees it.
+    frameworkErrors: (_error, _request, reply) => {
+      const error = new HttpError('BAD_REQUEST', 'this is no path');
+      const headers = { 'content-type': 'application/json', connection: 'close' };
+      reply.raw.writeHead(error.status, headers).end(JSON.stringify(error));
+    },
   });
   app.server.maxConnections = httpLimits.connections;
   const refusals = new Refusals(log);

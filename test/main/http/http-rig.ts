@@ -24,6 +24,8 @@ export interface HttpRigOptions {
   /** Shown in place of the rig's own directory. */
   readonly view?: DirectoryView;
   readonly ring?: AdminRing;
+  /** No time passes. */
+  readonly hasNoClock?: boolean;
 }
 
 /** The HTTP API on a directory of its own, without a network unless listen() is called. */
@@ -32,9 +34,9 @@ export class HttpRig {
   readonly app: FastifyInstance;
   readonly log: { level: string; text: string }[] = [];
   readonly #options: Parameters<typeof createApp>[0];
-  readonly #ticker: NodeJS.Timeout;
+  readonly #ticker: NodeJS.Timeout | undefined;
 
-  private constructor({ backends, keys, view, ring }: HttpRigOptions) {
+  private constructor({ backends, keys, view, ring, hasNoClock }: HttpRigOptions) {
     const mailServers = (backends ?? ['10.0.0.1', '10.0.0.2', '10.0.0.3@far']).map((text) => {
       const [ip, tag = ''] = text.split('@');
       return { ip, tag, hostname: '', vhostCount: 100 };
@@ -61,6 +63,7 @@ export class HttpRig {
       keys: text === null ? ApiKeys.none : ApiKeys.parse(text, 'keys'),
     };
     this.app = createApp(this.#options);
+    if (hasNoClock === true) return;
     this.#ticker = setInterval(() => {
       this.test.pass(TICK_MS);
       work.run();

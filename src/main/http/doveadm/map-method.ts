@@ -63,13 +63,28 @@ async function* userRows(
   names: Names,
 ): Table['slices'] {
   const only = wanted?.length === 1 ? wanted : [];
+  const timeText = rememberedTimes();
   for await (const users of admin.list('USER-LIST', ...only)) {
     yield users.flatMap(([hash, expires, ip]) => {
       if (wanted !== null && !wanted.includes(ip)) return [];
-      const time = localTime(Number(expires));
+      const time = timeText(expires);
       return (names.get(Number(hash)) ?? UNKNOWN).map((name) => [name, hash, ip, time]);
     });
   }
+}
+
+/** Users expire within user_expire from now: there are few different times, and each is costly. */
+function rememberedTimes(): (unixSecs: string) => string {
+  const texts = new Map<string, string>();
+  return (unixSecs) => {
+    let text = texts.get(unixSecs);
+    if (text === undefined) {
+      text = localTime(Number(unixSecs));
+      if (texts.size === httpLimits.rememberedTimes) texts.clear();
+      texts.set(unixSecs, text);
+    }
+    return text;
+  };
 }
 
 /** From the last to the first, as doveadm lists them. */
