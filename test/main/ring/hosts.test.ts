@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { server } from '../directory/test-directory.ts';
 import type { Neighbour } from './neighbour.ts';
-import { A, B, HOST_1, HOST_2, HOST_3, PORT, RingRig, START_SECS } from './ring-rig.ts';
+import { B, HOST_1, HOST_2, HOST_3, PORT, RingRig, START_SECS } from './ring-rig.ts';
 
 interface HostFields {
   readonly ip?: string;

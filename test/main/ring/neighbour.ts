@@ -1,3 +1,4 @@
+import type { Host } from '../../../src/main/directory/host-set.ts';
 import { PORT, type RingRig } from './ring-rig.ts';
 
 /** The other end of one of our connections: says what the test wants, and keeps what we say. */
@@ -55,7 +56,7 @@ export class Neighbour {
   handOver({ isDone = 0, hosts = null, users = [] }: HandOver = {}): void {
     this.say(
       `HOST-HAND-START\t${isDone}`,
-      ...(hosts ?? this.#rig.directory.hosts.map(({ ip }) => `HOST\t${ip}\t100\t\tU0\t`)),
+      ...(hosts ?? this.#rig.directory.hosts.map(hostLine)),
       `HOST-HAND-END\t${isDone}`,
       ...users,
       'OPTIONS\tconsistent-hashing',
@@ -84,6 +85,10 @@ export class Neighbour {
   hangUp(error = ''): void {
     this.#rig.ring.closed(this.id, error, this.#rig.nowMs);
   }
+}
+
+function hostLine({ ip, vhostCount, tag }: Host): string {
+  return `HOST\t${ip}\t${vhostCount}\t${tag}\tU0\t`;
 }
 
 export interface HandOver {
