@@ -3,7 +3,7 @@ import type { RingedHosts } from './directory-status.ts';
 import type { FlushRequest } from './flush-request.ts';
 import { HostSet, type MailServer } from './host-set.ts';
 import { type LoginRequest, LoginRequests } from './login-requests.ts';
-import type { RingLink } from './ring-link.ts';
+import type { Origin, RingLink } from './ring-link.ts';
 import { Sessions } from './sessions.ts';
 import { Users } from './users.ts';
 
@@ -30,9 +30,24 @@ export interface DirectoryEffects {
   flush(request: FlushRequest): void;
   /** Answer a login request: null = read the directory again; else why it failed (for the log). */
   answer(workerId: number, requestId: number, error: string | null): void;
+  /** A user with sessions, or any user that is moved, has to go. */
+  moving?(event: MoveEvent): void;
   /** The ring has become synced: orders that have waited for it may go on. */
   synced?(): void;
   log(level: 'info' | 'warn' | 'error', message: string): void;
+}
+
+/** What happens to a user, as it begins. */
+export interface MoveEvent {
+  readonly kind: 'move' | 'purge' | 'conflict';
+  readonly tagIndex: number;
+  readonly userHash: number;
+  /** 0 = none. */
+  readonly oldHostId: number;
+  /** 0: the user is forgotten. */
+  readonly newHostId: number;
+  /** Who ordered a move; null: nobody did. */
+  readonly origin: Origin | null;
 }
 
 export interface DirectoryOptions {

@@ -22,6 +22,7 @@ import {
 import { NoRing, type Origin, type RingLink, SELF } from './ring-link.ts';
 import { RingRefresh, type UserNews, type UserOutcome } from './ring-refresh.ts';
 import { Sweeper } from './sweeper.ts';
+import { UserMoves } from './user-moves.ts';
 import { WeakUsers } from './weak-users.ts';
 
 export type { DirectoryEffects, DirectoryOptions } from './core.ts';
@@ -48,12 +49,14 @@ export class Directory {
   readonly #sweeper: Sweeper;
   readonly #ringRefresh: RingRefresh;
   readonly status: DirectoryStatus;
+  readonly userMoves: UserMoves;
   #nextRequestCheckMs = 0;
 
   constructor(options: DirectoryOptions, effects: DirectoryEffects) {
     const core = new DirectoryCore(options, effects, new NoRing(options.nowMs));
     this.#core = core;
     this.#kills = new Kills(core);
+    this.userMoves = new UserMoves(core, this.#kills);
     this.#fieldKicks = new FieldKicks(core);
     this.#weak = new WeakUsers(core);
     this.#hosts = new HostChanges(core, this.#kills);

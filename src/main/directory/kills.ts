@@ -117,6 +117,7 @@ export class Kills {
     table.setAnnounced(userHash, toSecs(nowMs));
     ring.userMove(origin, userHash, host.ip);
     if (target !== host) ring.userMove(SELF, userHash, target.ip);
+    this.#tell(KillKind.move, { tagIndex, userHash, word, target, origin });
     if (known !== undefined) {
       this.#moveAgain(known, origin, target, nowMs);
       return false;
@@ -193,6 +194,8 @@ export class Kills {
   /** Kills the users of a removed or flushed host that have (or just had) a session. */
   purge(tagIndex: number, userHashes: readonly number[], nowMs: number): void {
     const kills = userHashes.map((userHash) => {
+      const word = this.#core.users.table(tagIndex).get(userHash);
+      this.#tell(KillKind.purge, { tagIndex, userHash, word, target: null, origin: null });
       return this.#add(tagIndex, userHash, KillKind.purge, false, null, nowMs);
     });
     this.#purges += kills.length;
@@ -204,10 +207,13 @@ export class Kills {
    * logs in before every director has done that, not even where nothing changes. (In Dovecot each lets
    * the user in when its own sessions are closed.)
    */
-  conflict(userHash: number, { tagIndex, hostId }: Host, nowMs: number): void {
+  conflict(userHash: number, host: Host, nowMs: number): void {
+    const { tagIndex, hostId } = host;
     const { users, sessions } = this.#core;
     const table = users.table(tagIndex);
-    const isElsewhere = assignedHost(table.get(userHash)) !== hostId;
+    const word = table.get(userHash);
+    const isElsewhere = assignedHost(word) !== hostId;
+    this.#tell(KillKind.conflict, { tagIndex, userHash, word, target: host, origin: null });
     const stampSecs = table.stampSecs(userHash);
     users.put(tagIndex, userHash, AssignmentState.killing, hostId, stampSecs || toSecs(nowMs));
     const kill =
@@ -228,6 +234,24 @@ export class Kills {
     return this.#core.current.hosts.byId(
       assignedHost(this.#core.users.table(tagIndex).get(userHash)),
     );
+  }
+
+  /** For whoever keeps a record of what happens to users. */
+  #tell(
+    kind: KillKind,
+    facts: {
+      readonly tagIndex: number;
+      readonly userHash: number;
+      /** As it was before. */
+      readonly word: number;
+      readonly target: Host | null;
+      readonly origin: Origin | null;
+    },
+  ): void {
+    const { tagIndex, userHash, word, target, origin } = facts;
+    const oldHostId = assignedHost(word);
+    const newHostId = target?.hostId ?? 0;
+    this.#core.effects.moving?.({ kind, tagIndex, userHash, oldHostId, newHostId, origin });
   }
 
   #add(

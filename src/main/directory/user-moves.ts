@@ -1,0 +1,100 @@
+import { AssignmentState, assignedHost, assignmentState } from '../../shared/memory/assignment.ts';
+import { ringLookup } from '../../shared/memory/host-ring.ts';
+import { SHARDS } from '../../shared/memory/user-table.ts';
+import type { MisplacedUsers } from '../moves/move-directory.ts';
+import { type DirectoryCore, toSecs } from './core.ts';
+import type { Kills } from './kills.ts';
+import { SELF } from './ring-link.ts';
+
+/**
+ * While a user has a session, its director says so when the user was not seen for half of user_expire
+ * (sweeper.ts, whose pass takes up to a tenth of it). Who was not seen for longer has none anywhere.
+ */
+const QUIET_SHARE = 0.6;
+const QUIET_EXTRA_SECS = 2;
+
+/** The part of the directory that long moves work on. */
+export class UserMoves {
+  readonly #core: DirectoryCore;
+  readonly #kills: Kills;
+  readonly partCount = SHARDS;
+
+  constructor(core: DirectoryCore, kills: Kills) {
+    this.#core = core;
+    this.#kills = kills;
+  }
+
+  get isSynced(): boolean {
+    return this.#core.ring.isSynced;
+  }
+
+  get movingCount(): number {
+    return this.#kills.size;
+  }
+
+  get tagCount(): number {
+    return this.#core.users.tagCount;
+  }
+
+  get kickDelayMs(): number {
+    return this.#core.options.userKickDelayMs;
+  }
+
+  /** Users of a part of a table that are not where their hash says. Changes nothing. */
+  findMisplaced(tagIndex: number, shard: number, hostId: number, nowMs: number): MisplacedUsers {
+    const { users, sessions, current } = this.#core;
+    const found: MisplacedUsers = {
+      ...{ idle: [], busy: [], unsettledCount: 0 },
+      homelessHostIds: new Set(),
+    };
+    const table = users.table(tagIndex);
+    if (table.isUnused(shard)) return found;
+    const quietSecs = this.#quietSecs(nowMs);
+    const maybeIdle = new Set<number>();
+    table.forEachInShard(shard, (userHash, word, stampSecs) => {
+      const state = assignmentState(word);
+      const isThere = hostId === 0 || assignedHost(word) === hostId;
+      if (!isThere || state === AssignmentState.expired) return;
+      const homeId = ringLookup(current.ring, tagIndex, userHash);
+      if (homeId === assignedHost(word)) return;
+      if (homeId === 0) found.homelessHostIds.add(assignedHost(word));
+      else if (state !== AssignmentState.assigned) found.unsettledCount++;
+      else if (stampSecs <= quietSecs) maybeIdle.add(userHash);
+      else found.busy.push(userHash);
+    });
+    if (maybeIdle.size === 0) return found;
+    const busy = sessions.among(tagIndex, maybeIdle);
+    for (const userHash of maybeIdle) {
+      (busy.has(userHash) ? found.busy : found.idle).push(userHash);
+    }
+    return found;
+  }
+
+  /** Of users last seen by then, our own registries tell all. */
+  #quietSecs(nowMs: number): number {
+    const { ring, options } = this.#core;
+    if (ring.isAlone) return Number.POSITIVE_INFINITY;
+    const quietSecs = Math.ceil(options.userExpireSecs * QUIET_SHARE) + QUIET_EXTRA_SECS;
+    return toSecs(nowMs) - quietSecs;
+  }
+
+  moveHome(
+    tagIndex: number,
+    userHash: number,
+    hostId: number,
+    nowMs: number,
+  ): 'moving' | 'moved' | 'settled' {
+    const { users, current } = this.#core;
+    const word = users.table(tagIndex).get(userHash);
+    // It may have gone, or be moved by somebody else, since it was found.
+    if (assignmentState(word) !== AssignmentState.assigned) return 'settled';
+    if (hostId !== 0 && assignedHost(word) !== hostId) return 'settled';
+    const home = current.hosts.byId(ringLookup(current.ring, tagIndex, userHash));
+    if (home === undefined || home.hostId === assignedHost(word)) return 'settled';
+    return this.#kills.move(SELF, userHash, home, nowMs) ? 'moved' : 'moving';
+  }
+
+  isMoving(tagIndex: number, userHash: number): boolean {
+    return this.#kills.stateOf(tagIndex, userHash) !== null;
+  }
+}
