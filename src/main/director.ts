@@ -16,8 +16,11 @@ import { Directory, TICK_MS } from './directory/directory.ts';
 import type { FlushRequest } from './directory/flush-request.ts';
 import type { MailServer } from './directory/host-set.ts';
 import { RunningDirectory } from './directory/running-directory.ts';
+import { AdminMoves, noteMove } from './moves/admin-moves.ts';
+import { RecentMoves } from './moves/recent-moves.ts';
 import { runFlushScript } from './ring/flush-script.ts';
 import { RingEdge } from './ring/ring-edge.ts';
+import { ringName } from './ring/ring-state.ts';
 import { noRing, RunningRing } from './ring/running-ring.ts';
 import { EVERY_SESSION, type SessionList } from './session-list.ts';
 import { Supervisor } from './supervisor.ts';
@@ -64,7 +67,12 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     now: Date.now,
   });
   const work = new AdminWork(Date.now, setImmediate);
-  const directory = createDirectory(config, mailServers, { supervisor, work, log });
+  const recent = new RecentMoves();
+  const directory = createDirectory(config, mailServers, { supervisor, work, recent, log });
+  const moves = new AdminMoves(directory, recent, {
+    ...{ now: Date.now, monotonicNow: () => performance.now(), soon: setImmediate },
+    log: (level, text) => log[level](text),
+  });
   const running = new RunningDirectory(directory, Date.now);
   const ring = createRing(config, directory, log);
   try {
@@ -75,7 +83,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     throw error;
   }
   const listeners = await AdminListeners.listen(config, {
-    director: adminDirector(config, running, ring),
+    director: adminDirector(config, running, ring, moves),
     ...{ directory: running, work, log },
   }).catch(async (error) => {
     await ring?.stop();
@@ -87,6 +95,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     ring?.tick(nowMs);
     directory.tick(nowMs);
     work.run();
+    moves.jobs.run();
   }, TICK_MS);
   for (const { protocol, host, port } of supervisor.services) {
     log.info({ protocol, address: host, port }, 'listening');
@@ -117,6 +126,7 @@ function adminDirector(
   config: Config,
   directory: RunningDirectory,
   edge: RingEdge | null,
+  moves: AdminMoves,
 ): AdminDirector {
   const { listen, maxParallelMoves, maxParallelKicks } = config.director;
   const hasRing = edge !== null && listen !== null;
@@ -124,8 +134,7 @@ function adminDirector(
     view: directory.status,
     orders: directory,
     ring: hasRing ? new RunningRing(edge.ring, listen.port, Date.now) : noRing,
-    maxParallelMoves,
-    maxParallelKicks,
+    ...{ moves, maxParallelMoves, maxParallelKicks },
   };
 }
 
@@ -177,8 +186,9 @@ async function flushUser(
 function createDirectory(
   config: Config,
   mailServers: readonly MailServer[],
-  { supervisor, work, log }: { supervisor: Supervisor; work: AdminWork; log: Logger },
+  parts: { supervisor: Supervisor; work: AdminWork; recent: RecentMoves; log: Logger },
 ): Directory {
+  const { supervisor, work, recent, log } = parts;
   const directory = new Directory(
     {
       userExpireSecs: config.director.userExpireSecs,
@@ -211,6 +221,7 @@ function createDirectory(
         supervisor.send(workerId, { kind: 'answer', requestId, error });
       },
       synced: () => work.runSoon(),
+      moving: (event) => noteMove(recent, event, Date.now(), ringName(event.origin)),
       log: (level, message) => log[level](message),
     },
   );

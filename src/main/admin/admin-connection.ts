@@ -2,7 +2,13 @@ import { splitTabEscaped } from '../../shared/wire/tab-escape.ts';
 import { adminLimits } from './admin-limits.ts';
 import { ADMIN_HANDSHAKE, isCompatibleHandshake } from './admin-protocol.ts';
 import { type Answer, type AnswerPart, BadCommand, Wait } from './answer.ts';
-import { type Command, type CommandContext, loggable, RING_SYNC_TIMED_OUT } from './command.ts';
+import {
+  type Command,
+  type CommandContext,
+  loggable,
+  RING_SYNC_TIMED_OUT,
+  whoOf,
+} from './command.ts';
 import { commands } from './commands.ts';
 
 const LF = 0x0a;
@@ -75,7 +81,8 @@ export class AdminConnection {
   /** Null: the answer is at its end. */
   #step(answer: Answer): string | Wait | null {
     try {
-      const { done, value } = answer.next();
+      const { moves } = this.#context.director;
+      const { done, value } = moves.orderedBy(whoOf(this.#context), () => answer.next());
       return done === true ? null : value;
     } catch (error) {
       if (!(error instanceof BadCommand)) throw error;

@@ -1,3 +1,4 @@
+import type { AdminMoves } from '../moves/admin-moves.ts';
 import type { DirectoryView } from './directory-view.ts';
 
 /** A backend as a command finds it before it changes it. */
@@ -68,6 +69,8 @@ export interface AdminDirector {
   readonly view: DirectoryView;
   readonly orders: DirectoryOrders;
   readonly ring: AdminRing;
+  /** Postilion's own: long moves as jobs, and the memory of moves. */
+  readonly moves: AdminMoves;
   readonly maxParallelMoves: number;
   readonly maxParallelKicks: number;
 }

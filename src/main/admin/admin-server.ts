@@ -46,7 +46,10 @@ export class AdminServer {
       socket.once('close', () => this.#sockets.delete(socket));
       const who = nameOf(socket);
       const clientLog: AdminLog = (level, text) => log(level, `admin(${who}): ${text}`);
-      serveClient(socket, (wake) => new AdminConnection({ director, work, log: clientLog }, wake));
+      serveClient(
+        socket,
+        (wake) => new AdminConnection({ director, work, log: clientLog, who }, wake),
+      );
     });
   }
 

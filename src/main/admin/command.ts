@@ -14,6 +14,13 @@ export interface CommandContext {
   readonly work: AdminWork;
   /** Who the client is, for the log: every change is logged. */
   readonly log: AdminLog;
+  /** The same for lists of who ordered what. */
+  readonly who?: string;
+}
+
+/** For lists: who is to be named. */
+export function whoOf({ who }: CommandContext): string {
+  return who ?? 'admin';
 }
 
 export interface Command {

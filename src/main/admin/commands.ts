@@ -1,10 +1,16 @@
 import type { Command } from './command.ts';
 import { directorCommands } from './director-commands.ts';
 import { hostCommands } from './host-commands.ts';
+import { moveCommands } from './move-commands.ts';
 import { resetCommands } from './reset-command.ts';
 import { userCommands } from './user-commands.ts';
+import { whyCommands } from './why-command.ts';
 
 /** All commands of the director-admin protocol by name. */
 export const commands: ReadonlyMap<string, Command> = new Map(
-  Object.entries({ ...hostCommands, ...resetCommands, ...userCommands, ...directorCommands }),
+  Object.entries({
+    ...{ ...hostCommands, ...resetCommands, ...userCommands, ...directorCommands },
+    // Postilion's own.
+    ...{ ...moveCommands, ...whyCommands },
+  }),
 );

@@ -9,6 +9,7 @@ import {
   type Command,
   type CommandContext,
   needAddress,
+  whoOf,
 } from './command.ts';
 
 export const resetCommands: Readonly<Record<string, Command>> = {
@@ -38,7 +39,8 @@ function* resetUsers(context: CommandContext, args: readonly string[]): AnswerPa
   }
   log('info', `HOST-RESET-USERS ${only ?? 'all'} (max parallel=${maxMoving})`);
   const job = new ResetJob(director, log, only === null ? hosts : [only], maxMoving);
-  yield work.start(job);
+  const who = `flush by ${whoOf(context)}`;
+  yield work.start({ step: (nowMs) => director.moves.orderedBy(who, () => job.step(nowMs)) });
   yield 'OK\n';
 }
 

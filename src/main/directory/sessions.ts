@@ -37,6 +37,18 @@ export class Sessions {
     return found;
   }
 
+  /** Sessions of a user by host id; under 0 those whose host is just being read. */
+  countOf(tagIndex: number, userHash: number): Map<number, number> {
+    const counts = new Map<number, number>();
+    for (const registry of this.#registries.values()) {
+      registry.scan((sessionTag, hash, hostId) => {
+        if (sessionTag !== tagIndex || hash !== userHash) return;
+        counts.set(hostId, (counts.get(hostId) ?? 0) + 1);
+      });
+    }
+    return counts;
+  }
+
   /** Sessions by host id; under 0 those whose host is just being read. */
   countByHost(): Map<number, number> {
     const counts = new Map<number, number>();

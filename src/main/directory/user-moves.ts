@@ -3,7 +3,7 @@ import { ringLookup } from '../../shared/memory/host-ring.ts';
 import { SHARDS } from '../../shared/memory/user-table.ts';
 import type { MisplacedUsers } from '../moves/move-directory.ts';
 import { type DirectoryCore, toSecs } from './core.ts';
-import type { Kills } from './kills.ts';
+import type { KillState, Kills } from './kills.ts';
 import { SELF } from './ring-link.ts';
 
 /**
@@ -12,6 +12,19 @@ import { SELF } from './ring-link.ts';
  */
 const QUIET_SHARE = 0.6;
 const QUIET_EXTRA_SECS = 2;
+const STATE_NAMES = Object.keys(AssignmentState) as (keyof typeof AssignmentState)[];
+
+/** What is known of a user besides its host. */
+export interface UserFacts {
+  /** `none`: not in the directory. */
+  readonly state: keyof typeof AssignmentState | 'none';
+  /** Null: its sessions are not being killed. */
+  readonly killState: KillState | null;
+  /** Unix seconds; 0 = never. */
+  readonly stampSecs: number;
+  /** Of this director, by backend. */
+  readonly sessions: readonly { readonly ip: string; readonly sessions: number }[];
+}
 
 /** The part of the directory that long moves work on. */
 export class UserMoves {
@@ -92,6 +105,29 @@ export class UserMoves {
     const home = current.hosts.byId(ringLookup(current.ring, tagIndex, userHash));
     if (home === undefined || home.hostId === assignedHost(word)) return 'settled';
     return this.#kills.move(SELF, userHash, home, nowMs) ? 'moved' : 'moving';
+  }
+
+  /** -1: there is no such tag. */
+  tagIndex(tag: string): number {
+    return this.#core.current.hosts.tagIndex(tag);
+  }
+
+  /** Null: there is no such tag. */
+  facts(tag: string, userHash: number): UserFacts | null {
+    const { users, sessions, current } = this.#core;
+    const tagIndex = this.tagIndex(tag);
+    if (tagIndex < 0) return null;
+    const table = users.table(tagIndex);
+    const state = assignmentState(table.get(userHash));
+    const counts = [...sessions.countOf(tagIndex, userHash)];
+    return {
+      state: STATE_NAMES.find((name) => AssignmentState[name] === state) ?? 'none',
+      killState: this.#kills.stateOf(tagIndex, userHash),
+      stampSecs: table.stampSecs(userHash),
+      sessions: counts.map(([hostId, count]) => ({
+        ...{ ip: hostId === 0 ? '' : current.hosts.ip(hostId), sessions: count },
+      })),
+    };
   }
 
   isMoving(tagIndex: number, userHash: number): boolean {

@@ -148,3 +148,9 @@ export class RingState {
     }
   }
 }
+
+/** Who gave an order, for people; null: this director. */
+export function ringName(origin: Origin | null): string | null {
+  if (!(origin instanceof RemoteOrigin)) return null;
+  return `director ${(origin.by ?? origin.from).name}`;
+}

@@ -8,6 +8,7 @@ import { AdminWork } from '../../../src/main/admin/admin-work.ts';
 import type { MailServer } from '../../../src/main/directory/host-set.ts';
 import { RunningDirectory } from '../../../src/main/directory/running-directory.ts';
 import { START_MS, TestDirectory } from '../directory/test-directory.ts';
+import { testMoves } from '../moves/test-moves.ts';
 
 export const HANDSHAKE = 'VERSION\tdirector-doveadm\t1\t0\n';
 
@@ -97,6 +98,11 @@ export class AdminRig {
     );
     this.director = {
       ...{ view: this.test.directory.status, orders, ring: this.ring },
+      moves: testMoves(
+        this.test.directory,
+        () => this.test.nowMs,
+        (run) => this.#soon.push(run),
+      ),
       maxParallelMoves: limits.maxParallelMoves ?? 100,
       maxParallelKicks: limits.maxParallelKicks ?? 100,
     };
@@ -122,6 +128,7 @@ export class AdminRig {
   pass(ms: number): void {
     this.test.pass(ms);
     this.work.run();
+    this.director.moves.jobs.run();
     this.settle();
   }
 

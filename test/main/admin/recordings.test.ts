@@ -9,6 +9,7 @@ import { RunningRing } from '../../../src/main/ring/running-ring.ts';
 import { compileUserHash } from '../../../src/shared/user-hash.ts';
 import type { RelayEvent } from '../../support/admin-relay.ts';
 import { server, TestDirectory } from '../directory/test-directory.ts';
+import { testMoves } from '../moves/test-moves.ts';
 
 /** Given what real doveadm, and a plain client, wrote to a real director, we write what that one wrote. */
 interface Recording {
@@ -71,6 +72,7 @@ class Player {
     this.#director = {
       ...{ view: directory.status, maxParallelMoves: 100, maxParallelKicks: 100 },
       orders: new RunningDirectory(directory, now),
+      moves: testMoves(directory, now),
       ring: new RunningRing(this.#ring, self.port, now),
     };
   }

@@ -9,6 +9,7 @@ import type { HttpDirector } from '../../../src/main/http/http-director.ts';
 import { createApp, HttpServer } from '../../../src/main/http/http-server.ts';
 import { compileUserHash } from '../../../src/shared/user-hash.ts';
 import { TestDirectory } from '../directory/test-directory.ts';
+import { testMoves } from '../moves/test-moves.ts';
 
 export const KEY = 'secretpassword';
 export const SOCKET = '/run/test/director-admin';
@@ -49,6 +50,7 @@ export class HttpRig {
       director: {
         ...{ view: view ?? running.status, orders: running, ring: ring ?? new MemoryRing() },
         ...{ maxParallelMoves: 100, maxParallelKicks: 100 },
+        moves: testMoves(this.test.directory, now),
       },
       ...{ work, adminSocket: SOCKET },
       sessionCounts: () => running.status.sessionCounts(),

@@ -1,0 +1,141 @@
+import { formatAddress } from '../../shared/ip-address.ts';
+import { tabEscape } from '../../shared/wire/tab-escape.ts';
+import type { ListedJob, StartOutcome } from '../moves/move-jobs.ts';
+import { DEFAULT_REBALANCE_RATE, moveLimits } from '../moves/move-limits.ts';
+import type { MoveOrder } from '../moves/move-order.ts';
+import { parseUint32 } from './admin-protocol.ts';
+import type { AnswerPart } from './answer.ts';
+import { anytime, type Command, type CommandContext, whoOf } from './command.ts';
+import { parseNetAddress } from './net-address.ts';
+
+/** Long moves as jobs: not in Dovecot. A mistake in a number is answered, not punished. */
+export const moveCommands: Readonly<Record<string, Command>> = {
+  'X-FLUSH': anytime(flush),
+  'X-DRAIN': anytime(drain),
+  'X-REBALANCE': anytime(rebalance),
+  'X-MOVES': anytime(listJobs),
+  'X-INTERRUPT': anytime(interrupt),
+};
+
+/** An answer to a command that cannot be obeyed. */
+class Refusal extends Error {}
+
+/** X-FLUSH [ADDRESS] [N] [RATE]: no address means all backends. */
+function* flush(context: CommandContext, args: readonly string[]): AnswerPart {
+  const [address = '', limit, rate] = args;
+  yield start(context, () => ({
+    ...{ kind: 'flush', ip: address === '' ? null : readAddress(address), withinMs: null },
+    ...readLimits(context, limit, rate, null),
+  }));
+}
+
+/** X-DRAIN ADDRESS [SECONDS] [N] [RATE] */
+function* drain(context: CommandContext, args: readonly string[]): AnswerPart {
+  const [address = '', within, limit, rate] = args;
+  yield start(context, () => {
+    const secs = readNumber('time', within, 1, moveLimits.withinMs / 1000);
+    return {
+      ...{ kind: 'drain', ip: readAddress(address), withinMs: secs === null ? null : secs * 1000 },
+      ...readLimits(context, limit, rate, null),
+    };
+  });
+}
+
+/** X-REBALANCE [N] [RATE] */
+function* rebalance(context: CommandContext, args: readonly string[]): AnswerPart {
+  const [limit, rate] = args;
+  yield start(context, () => ({
+    ...{ kind: 'rebalance', ip: null, withinMs: null },
+    ...readLimits(context, limit, rate, DEFAULT_REBALANCE_RATE),
+  }));
+}
+
+function start(context: CommandContext, read: () => Omit<MoveOrder, 'by'>): string {
+  try {
+    const order = { ...read(), by: whoOf(context) };
+    return startAnswer(context.director.moves.jobs.start(order));
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return `${error.message}\n`;
+  }
+}
+
+function startAnswer(outcome: StartOutcome): string {
+  switch (outcome.kind) {
+    case 'started':
+    case 'joined':
+      return `JOB\t${outcome.id}\t${outcome.kind}\n`;
+    case 'unknown-host':
+      return 'NOTFOUND\n';
+    case 'refused':
+      return `${outcome.text}\n`;
+  }
+}
+
+function readAddress(text: string): string {
+  const bytes = parseNetAddress(text);
+  if (bytes === null) throw new Refusal('invalid address');
+  return formatAddress(bytes);
+}
+
+/** Null: not given. */
+function readNumber(
+  name: string,
+  text: string | undefined,
+  min: number,
+  max: number,
+): number | null {
+  if (text === undefined || text === '') return null;
+  const number = parseUint32(text);
+  if (number === null || number < min || number > max) {
+    throw new Refusal(`invalid ${name}: a number from ${min} to ${max} is wanted`);
+  }
+  return number;
+}
+
+/** A rate of 0 is no limit. */
+function readLimits(
+  { director }: CommandContext,
+  limit: string | undefined,
+  rate: string | undefined,
+  defaultRate: number | null,
+): { maxMoving: number; ratePerSec: number | null } {
+  const maxMoving = readNumber('limit', limit, 1, moveLimits.maxMoving);
+  const ratePerSec = readNumber('rate', rate, 0, moveLimits.maxRate);
+  return {
+    maxMoving: maxMoving ?? Math.min(director.maxParallelMoves, moveLimits.maxMoving),
+    ratePerSec: ratePerSec === null ? defaultRate : ratePerSec === 0 ? null : ratePerSec,
+  };
+}
+
+/** X-MOVES [ID]: all jobs, or one. */
+function* listJobs({ director }: CommandContext, [id]: readonly string[]): AnswerPart {
+  const { jobs } = director.moves;
+  const one = id === undefined ? null : jobs.get(parseUint32(id) ?? 0);
+  const listed = id === undefined ? jobs.list() : one === null ? [] : [one];
+  yield `${listed.map(jobLine).join('')}\n`;
+}
+
+function jobLine({ id, order, progress }: ListedJob): string {
+  const { kind, ip, maxMoving, ratePerSec, withinMs, by } = order;
+  const { state, movedCount, totalCount, movingCount, busyCount, leftSecs, note } = progress;
+  const fields = [
+    ...[id, kind, ip ?? '', state, movedCount, totalCount, movingCount, busyCount],
+    ...[progress.ratePerSec.toFixed(1), leftSecs ?? '', toSecs(progress.startedMs)],
+    ...[toSecs(progress.endedMs), maxMoving, ratePerSec ?? '', withinMs ? withinMs / 1000 : ''],
+    ...[by, note],
+  ];
+  return `${fields.map((field) => tabEscape(String(field))).join('\t')}\n`;
+}
+
+function toSecs(ms: number): number {
+  return Math.floor(ms / 1000);
+}
+
+/** X-INTERRUPT ID: users on the way arrive, the others stay. */
+function* interrupt(context: CommandContext, [id = '']: readonly string[]): AnswerPart {
+  const { jobs } = context.director.moves;
+  const isStopping = jobs.interrupt(parseUint32(id) ?? 0, whoOf(context));
+  if (isStopping === null) yield 'NOTFOUND\n';
+  else yield isStopping ? 'OK\n' : 'the job is over\n';
+}
