@@ -77,14 +77,16 @@ export class HostChanges {
     const host = this.addToSet(update);
     host.isDown = update.isDown;
     host.lastUpDownChangeSecs = update.lastUpDownChangeSecs;
-    // What a removal has not come to yet may stay: the host is back. Not so with another tag.
+    // What a removal has not come to yet may stay: the host is back. Not so with another tag, and not in a
+    // ring, whose other members may have forgotten these users.
     const purge = this.#purges.findIndex((other) => {
       return other.hostId === host.hostId && other.tagIndex === host.tagIndex;
     });
-    if (purge >= 0) this.#purges.splice(purge, 1);
+    const isKept = purge >= 0 && this.#core.options.hasRing !== true;
+    if (isKept) this.#purges.splice(purge, 1);
     effects.log('info', `Host ${host.ip} added (vhost_count=${host.vhostCount})`);
     this.#changed(origin, host, nowMs);
-    if (purge >= 0 && !this.isPurging) this.#core.ring.purged(nowMs);
+    if (isKept && !this.isPurging) this.#core.ring.purged(nowMs);
   }
 
   #change(origin: Origin, host: Host, update: HostUpdate, nowMs: number): void {
@@ -106,6 +108,8 @@ export class HostChanges {
     this.#setDown(changed, wanted.isDown, changeSecs);
     this.#setVhostCount(changed, wanted.vhostCount);
     this.#changed(from, changed, nowMs);
+    // Our tag prevails, but whoever has heard of the other one has forgotten the host's users.
+    if (update.tag !== wanted.tag) this.flush(SELF, changed, nowMs);
   }
 
   /**
