@@ -23,6 +23,7 @@ import { RingEdge } from './ring/ring-edge.ts';
 import { ringName } from './ring/ring-state.ts';
 import { noRing, RunningRing } from './ring/running-ring.ts';
 import { EVERY_SESSION, type SessionList } from './session-list.ts';
+import type { DirectorSnapshot } from './snapshot/director-snapshot.ts';
 import { Supervisor } from './supervisor.ts';
 
 export interface DirectorOptions {
@@ -68,7 +69,9 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
   });
   const work = new AdminWork(Date.now, setImmediate);
   const recent = new RecentMoves();
-  const directory = createDirectory(config, mailServers, { supervisor, work, recent, log });
+  const snapshot = await openSnapshot(options, log);
+  const parts = { supervisor, work, recent, snapshot, log };
+  const directory = createDirectory(config, mailServers, parts);
   const moves = new AdminMoves(directory, recent, {
     ...{ now: Date.now, monotonicNow: () => performance.now(), soon: setImmediate },
     log: (level, text) => log[level](text),
@@ -89,6 +92,11 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     await ring?.stop();
     await supervisor.stop();
     throw error;
+  });
+  // Not before the ring has its hosts, if it has any.
+  snapshot?.watch(() => {
+    const isSettled = ring === null || ring.ring.isSynced;
+    return { hosts: directory.hosts, isSettled };
   });
   const ticker = setInterval(() => {
     const nowMs = Date.now();
@@ -114,6 +122,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     async stop() {
       clearInterval(ticker);
       await listeners.close();
+      await snapshot?.stop();
       await ring?.stop();
       await supervisor.stop();
       log.info('stopped');
@@ -136,6 +145,19 @@ function adminDirector(
     ring: hasRing ? new RunningRing(edge.ring, listen.port, Date.now) : noRing,
     ...{ moves, maxParallelMoves, maxParallelKicks },
   };
+}
+
+/** Null: the configuration wants none. */
+async function openSnapshot(
+  { config, mailServers }: DirectorOptions,
+  log: Logger,
+): Promise<DirectorSnapshot | null> {
+  if (!config.director.snapshot) return null;
+  const { DirectorSnapshot } = await import('./snapshot/director-snapshot.ts');
+  return await DirectorSnapshot.open({
+    ...{ baseDir: config.baseDir, mailServers, now: Date.now },
+    log: (level, text) => log[level](text),
+  });
 }
 
 /** One that listens for others may be alone now, and be joined by others later. */
@@ -186,21 +208,31 @@ async function flushUser(
 function createDirectory(
   config: Config,
   mailServers: readonly MailServer[],
-  parts: { supervisor: Supervisor; work: AdminWork; recent: RecentMoves; log: Logger },
+  parts: {
+    readonly supervisor: Supervisor;
+    readonly work: AdminWork;
+    readonly recent: RecentMoves;
+    readonly snapshot: DirectorSnapshot | null;
+    readonly log: Logger;
+  },
 ): Directory {
-  const { supervisor, work, recent, log } = parts;
+  const { supervisor, work, recent, snapshot, log } = parts;
   const directory = new Directory(
     {
       userExpireSecs: config.director.userExpireSecs,
       userKickDelayMs: config.director.userKickDelayMs,
       hashUser: compileUserHash(config.director.usernameHash),
       mailServers,
+      startHosts: snapshot?.startHosts ?? null,
       nowMs: Date.now(),
       hasRing: hasRing(config),
       hasFlushScript: config.director.flushSocket !== '',
     },
     {
-      publish: (publication) => supervisor.publish(publication),
+      publish: (publication) => {
+        supervisor.publish(publication);
+        if (publication.kind === 'ring') snapshot?.changed();
+      },
       kick: (workerId, killId, tagIndex, userHashes, exceptHostId) => {
         supervisor.send(workerId, { kind: 'kick', killId, tagIndex, userHashes, exceptHostId });
       },

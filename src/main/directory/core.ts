@@ -1,6 +1,7 @@
 import { CONTROL_WORDS, EPOCH, type Publication } from '../../shared/memory/directory-memory.ts';
 import type { RingedHosts } from './directory-status.ts';
 import type { FlushRequest } from './flush-request.ts';
+import type { HostUpdate } from './host-changes.ts';
 import { HostSet, type MailServer } from './host-set.ts';
 import { type LoginRequest, LoginRequests } from './login-requests.ts';
 import type { Origin, RingLink } from './ring-link.ts';
@@ -54,7 +55,10 @@ export interface DirectoryOptions {
   readonly userExpireSecs: number;
   readonly userKickDelayMs: number;
   readonly hashUser: (name: string) => number;
+  /** What is configured. */
   readonly mailServers: readonly MailServer[];
+  /** The backends to begin with; null or missing: the configured ones, all of them up. */
+  readonly startHosts?: readonly HostUpdate[] | null;
   readonly nowMs: number;
   /** There are other directors: users near their expiry are agreed on with them. */
   readonly hasRing?: boolean;

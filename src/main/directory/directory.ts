@@ -64,7 +64,7 @@ export class Directory {
     this.#ringRefresh = new RingRefresh(core, this.#kills, this.#weak);
     core.retry = (request, createdMs, nowMs) => this.#tryRequest(request, createdMs, nowMs);
     const { hosts } = core.current;
-    for (const server of options.mailServers) this.#hosts.addToSet(server);
+    this.#addFirstHosts(options);
     core.current.ring = hosts.buildRing();
     const configured = new HostSet();
     for (const server of options.mailServers) configured.add(server);
@@ -76,6 +76,18 @@ export class Directory {
       options,
     );
     core.control[GATE] = 1;
+  }
+
+  #addFirstHosts({ mailServers, startHosts }: DirectoryOptions): void {
+    if (startHosts === undefined || startHosts === null) {
+      for (const server of mailServers) this.#hosts.addToSet(server);
+      return;
+    }
+    for (const start of startHosts) {
+      const host = this.#hosts.addToSet(start);
+      host.isDown = start.isDown;
+      host.lastUpDownChangeSecs = start.lastUpDownChangeSecs;
+    }
   }
 
   /** Before the first login: from now on nobody logs in until the ring has been joined. */
@@ -399,8 +411,8 @@ export class Directory {
   }
 
   /** We join a ring that has its own hosts: ours count no more, and nobody is told. */
-  forgetHosts(nowMs: number): void {
-    for (const host of [...this.#core.current.hosts.hosts]) this.#hosts.remove(null, host, nowMs);
+  forgetHosts(): void {
+    this.#hosts.forgetAll();
   }
 
   /** Another director has other hosts than we: it hears ours once more. */
