@@ -4,7 +4,7 @@ import { PostilionError } from '../../shared/errors.ts';
 import { ConfigError } from '../config/config-error.ts';
 import { ByteOutput } from './byte-output.ts';
 import { CommandError } from './command-error.ts';
-import { directorCommand } from './commands/director.ts';
+import { directorInvocation, runDirector } from './commands/director.ts';
 import { ExitCode } from './exit-code.ts';
 
 /** package.json is three folders up, in the source tree and in dist/ alike. */
@@ -15,10 +15,14 @@ const VERSION = (
 /** Runs a command line (without the names of node and script) and gives the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   let exitCode: number = ExitCode.Ok;
-  const program = createProgram((code) => {
+  const output = new ByteOutput(process.stdout);
+  const program = createProgram(output, (code) => {
     exitCode = code;
   });
   try {
+    // It takes its arguments as doveadm does, not as the others.
+    const invocation = directorInvocation(args);
+    if (invocation !== null) return await runDirector(invocation, output);
     await program.parseAsync(args, { from: 'user' });
     return exitCode;
   } catch (error) {
@@ -27,8 +31,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Commands are imported when they run: `director` starts in half the time without the others. */
-function createProgram(setExitCode: (code: number) => void): Command {
-  const output = new ByteOutput(process.stdout);
+function createProgram(output: ByteOutput, setExitCode: (code: number) => void): Command {
   const program = new Command('postilion')
     .description('A mail director: keeps every user on one backend')
     .version(VERSION, '--version')
@@ -58,15 +61,13 @@ function createProgram(setExitCode: (code: number) => void): Command {
       const { demo } = await import('./commands/demo.ts');
       setExitCode(await demo(options.once === true));
     });
-  program.addCommand(directorCommand(output));
-  settle(program);
+  program
+    .command('director')
+    .description('look at and change a running director, as doveadm director');
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().allowExcessArguments(false).showHelpAfterError(false);
+  }
   return program;
-}
-
-/** Settings that sub-commands made by addCommand() do not inherit. */
-function settle(command: Command): void {
-  command.exitOverride().allowExcessArguments(false).showHelpAfterError(false);
-  for (const child of command.commands) settle(child);
 }
 
 /** Tells the user; a stack trace is for our own faults only. */

@@ -1,43 +1,54 @@
-import { connect, type Socket } from 'node:net';
-import { errorCode } from '../../shared/errors.ts';
+import { lookup } from 'node:dns/promises';
+import { once } from 'node:events';
+import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { tabEscape } from '../../shared/wire/tab-escape.ts';
 import { ADMIN_HANDSHAKE, isCompatibleHandshake } from '../admin/admin-protocol.ts';
 import { CommandError } from './command-error.ts';
 import { ExitCode } from './exit-code.ts';
+import { systemErrorText } from './system-error-text.ts';
 
 const HANDSHAKE_TIMEOUT_MS = 5000;
+const CONNECT_TIMEOUT_MS = 30_000;
 /** A director's line is far shorter; something else may be listening there. */
 const MAX_LINE_BYTES = 64 * 1024;
+/** `host:port` or `[host]:port`. */
+const HOST_PORT = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/;
 
 /**
  * A client of a director-admin socket, ours or that of a Dovecot director. Lines are latin1 strings.
- * Throws CommandError only.
+ * Throws CommandError only, with doveadm's texts.
  */
 export class DirectorClient {
-  readonly #path: string;
+  /** As the user named it. */
+  readonly target: string;
   readonly #socket: Socket;
   readonly #lines: AsyncGenerator<string, void>;
 
-  private constructor(path: string, socket: Socket) {
-    this.#path = path;
+  private constructor(target: string, socket: Socket) {
+    this.target = target;
     this.#socket = socket;
     this.#lines = readLines(socket);
   }
 
-  /** Connects and waits for the other side's handshake. */
-  static async connect(path: string): Promise<DirectorClient> {
-    const socket = connect(path);
-    const client = new DirectorClient(path, socket);
+  /**
+   * Connects and waits for the other side's handshake.
+   * @param target path of a unix socket, which has a slash; else HOST:PORT
+   */
+  static async connect(target: string): Promise<DirectorClient> {
+    const socket = target.includes('/') ? await connectUnix(target) : await connectTcp(target);
+    const client = new DirectorClient(target, socket);
     const timer = setTimeout(() => {
-      socket.destroy(new CommandError(`${path} does not answer`, ExitCode.TempFail));
+      const text = `read(${target}) timed out (is director configured?)`;
+      socket.destroy(new CommandError(text, ExitCode.TempFail));
     }, HANDSHAKE_TIMEOUT_MS);
     try {
       socket.write(ADMIN_HANDSHAKE);
       const line = await client.#nextLine();
       if (line !== null && isCompatibleHandshake(line)) return client;
       client.close();
-      if (line === null) throw new CommandError(`${path} disconnected`, ExitCode.TempFail);
-      throw new CommandError(`${path} is no compatible director-admin socket`, ExitCode.Protocol);
+      if (line === null) throw new CommandError(`${target} disconnected`, ExitCode.TempFail);
+      const text = `${target} not a compatible director-doveadm socket`;
+      throw new CommandError(text, ExitCode.Protocol);
     } finally {
       clearTimeout(timer);
     }
@@ -50,27 +61,17 @@ export class DirectorClient {
   /** The one line of an answer. */
   async readLine(): Promise<string> {
     const line = await this.#nextLine();
-    if (line === null) throw this.#disconnected();
-    return line;
+    if (line !== null) return line;
+    const text = `${this.target} unexpectedly disconnected`;
+    throw new CommandError(text, ExitCode.TempFail, { kind: 'Error' });
   }
 
   /** The lines of an answer that ends with an empty one. */
   async *readList(): AsyncGenerator<string, void> {
-    for (;;) {
-      const line = await this.readLine();
-      if (line === '') return;
-      yield line;
-    }
+    for (let line = await this.readLine(); line !== ''; line = await this.readLine()) yield line;
   }
 
-  close(): void {
-    this.#socket.destroy();
-  }
-
-  #disconnected(): CommandError {
-    return new CommandError(`${this.#path} unexpectedly disconnected`, ExitCode.TempFail);
-  }
-
+  /** Null: the director is gone. */
   async #nextLine(): Promise<string | null> {
     try {
       const { value } = await this.#lines.next();
@@ -78,10 +79,56 @@ export class DirectorClient {
     } catch (error) {
       this.close();
       if (error instanceof CommandError) throw error;
-      const reason = errorCode(error) || String(error);
-      const text = `cannot talk to ${this.#path} (${reason})`;
+      const text = `read(${this.target}) failed: ${systemErrorText(error)}`;
       throw new CommandError(text, ExitCode.TempFail, { cause: error });
     }
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+async function connectUnix(path: string): Promise<Socket> {
+  return await connected(connect({ path }), (error) => {
+    return `net_connect_unix(${path}) failed: ${systemErrorText(error)}`;
+  });
+}
+
+async function connectTcp(target: string): Promise<Socket> {
+  const [, bracketed, plain, port] = HOST_PORT.exec(target) ?? [];
+  if (port === undefined) {
+    const text = `Port not known for ${target}. Use ${target}:port`;
+    throw new CommandError(text, ExitCode.TempFail);
+  }
+  const host = bracketed ?? plain;
+  const address = await addressOf(host);
+  const options: NetConnectOpts = { host: address, port: Number(port), noDelay: true };
+  return await connected(connect(options), (error) => {
+    return `connect(${address}:${port}) failed: ${systemErrorText(error)}`;
+  });
+}
+
+async function addressOf(host: string): Promise<string> {
+  try {
+    return (await lookup(host)).address;
+  } catch (error) {
+    const text = `Lookup of host ${host} failed: ${systemErrorText(error)}`;
+    throw new CommandError(text, ExitCode.TempFail, { cause: error });
+  }
+}
+
+async function connected(socket: Socket, textOf: (error: unknown) => string): Promise<Socket> {
+  const timer = setTimeout(() => {
+    socket.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT', errno: -110 }));
+  }, CONNECT_TIMEOUT_MS);
+  try {
+    await once(socket, 'connect');
+    return socket;
+  } catch (error) {
+    throw new CommandError(textOf(error), ExitCode.TempFail, { cause: error });
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -5,6 +5,8 @@ export const ExitCode = {
   Failure: 1,
   /** EX_USAGE: wrong command line. */
   Usage: 64,
+  /** DOVEADM_EX_NOTFOUND: the director does not know the host, user or director. */
+  NotFound: 68,
   /** EX_TEMPFAIL: the director cannot be reached, or went away. */
   TempFail: 75,
   /** EX_PROTOCOL: it says something that we do not understand. */

@@ -92,8 +92,12 @@ describe('the command line', () => {
     [['check'], "error: required option '-c, --config <file>' not specified\n"],
     [['serve', '-c'], "error: option '-c, --config <file>' argument missing\n"],
     [['demo', 'extra'], "error: too many arguments for 'demo'. Expected 0 arguments but got 1.\n"],
-    [['director', 'bogus'], "error: unknown command 'bogus'\n"],
-    [['director', 'map', '-h'], 'postilion: director map: -u needs a user, -h a hash\n'],
+    [['director', 'map', '-x'], "map: invalid option -- 'x'\n"],
+    [
+      ['director', 'map', '-u'],
+      'postilion director map [-a <director socket path>] [-f <users file>] [-h | -u] [<host>]\n',
+    ],
+    [['director', 'status', 'a', 'b', 'c'], 'Error: Extraneous arguments found: c\n'],
   ])('with a mistake: %j', async (args, stderr) => {
     expect(await postilion(...args)).toEqual({ code: 64, stdout: '', stderr });
   });
@@ -102,7 +106,18 @@ describe('the command line', () => {
     const { code, stdout } = await postilion('--help');
     expect(code).toBe(0);
     for (const command of ['serve', 'check', 'demo', 'director']) expect(stdout).toContain(command);
-    expect((await postilion('director', 'map', '--help')).code).toBe(0);
+    expect(await postilion('director', 'up', '--help')).toEqual({
+      ...{ code: 0, stderr: '' },
+      stdout: 'postilion director up [-a <director socket path>] <host>\n',
+    });
+    const help = await postilion('director', '--help');
+    const mistake = await postilion('director', 'bogus');
+    expect(help).toEqual({ code: 0, stdout: mistake.stderr, stderr: '' });
+    expect(mistake.code).toBe(64);
+    expect(mistake.stderr).toMatch(
+      /^usage: postilion .*\n {2}add {10}\[-a <director socket path>\]/,
+    );
+    expect(mistake.stderr).toContain('\n  ring         add|remove|status\n');
     expect((await postilion()).code).toBe(64);
   });
 });
@@ -124,10 +139,13 @@ describe('director', () => {
   });
 
   it('says what is wrong with a users file', async () => {
-    const map = ['director', 'map', '-f', '/no/file', '-h', '5'];
+    const socketPath = join(await temporaryFolder(), 'director-admin');
+    const server = await AdminServer.listenUnix(socketPath, adminOptions(new MemoryDirectory([])));
+    onTestFinished(() => server.close());
+    const map = ['director', 'map', '-a', socketPath, '-f', '/no/file', '-h', '5'];
     expect(await postilion(...map)).toMatchObject({
       code: 75,
-      stderr: 'postilion: users file /no/file cannot be read (ENOENT)\n',
+      stderr: 'Fatal: users file /no/file cannot be read (ENOENT)\n',
     });
   });
 
@@ -154,6 +172,36 @@ describe('director', () => {
   });
 });
 
+describe('director on TCP', () => {
+  it('talks to another node', async () => {
+    const view = new MemoryDirectory([{ ip: '10.0.0.77' }]);
+    const server = await AdminServer.listenTcp({ ip: '127.0.0.1', port: 0 }, adminOptions(view));
+    onTestFinished(() => server.close());
+    const target = `127.0.0.1:${server.port}`;
+    const { code, stdout } = await postilion('director', '-f', 'tab', 'status', '-a', target);
+    expect({ code, stdout }).toMatchObject({ code: 0 });
+    expect(stdout).toContain('10.0.0.77\t');
+    await server.close();
+    expect(await postilion('director', 'status', '-a', target)).toEqual({
+      ...{ code: 75, stdout: '' },
+      stderr: `Fatal: connect(${target}) failed: Connection refused\n`,
+    });
+  });
+
+  it.each([
+    ['nowhere', 'Fatal: Port not known for nowhere. Use nowhere:port\n'],
+    [
+      'no-host.invalid:5',
+      'Fatal: Lookup of host no-host.invalid failed: Name or service not known\n',
+    ],
+    ['/no/socket', 'Fatal: net_connect_unix(/no/socket) failed: No such file or directory\n'],
+    [BIN, `Fatal: net_connect_unix(${BIN}) failed: Connection refused\n`],
+  ])('cannot reach %s', async (target, stderr) => {
+    const result = await postilion('director', 'status', '-a', target);
+    expect(result).toEqual({ code: 75, stdout: '', stderr });
+  });
+});
+
 describe('director, when the other side is no director', () => {
   async function answering(onClient: (socket: Socket) => void): Promise<string> {
     const socketPath = join(await temporaryFolder(), 'director-admin');
@@ -169,9 +217,14 @@ describe('director, when the other side is no director', () => {
 
   it.each<[string, number, RegExp, (socket: Socket) => void]>([
     ['hangs up', 75, /disconnected/, (socket) => socket.end()],
-    ['says nothing', 75, /does not answer/, () => {}],
-    ['is of another kind', 76, /no compatible/, (socket) => socket.write('* OK IMAP\r\n')],
-    ['is too new', 76, /no compatible/, (socket) => socket.write(HANDSHAKE.replace('\t1', '\t2'))],
+    ['says nothing', 75, /timed out/, () => {}],
+    ['is of another kind', 76, /not a compatible/, (socket) => socket.write('* OK IMAP\r\n')],
+    [
+      'is too new',
+      76,
+      /not a compatible/,
+      (socket) => socket.write(HANDSHAKE.replace('\t1', '\t2')),
+    ],
     ['never ends its line', 76, /without end/, (socket) => socket.write('x'.repeat(70_000))],
     ['hangs up later', 75, /unexpectedly/, (socket) => socket.end(HANDSHAKE)],
     ['answers nonsense', 76, /Invalid reply/, (socket) => socket.write(`${HANDSHAKE}nonsense\n`)],

@@ -1,127 +1,187 @@
 import { join } from 'node:path';
-import { Command, Option } from 'commander';
 import { compileUserHash } from '../../../shared/user-hash.ts';
 import { ADMIN_SOCKET_NAME } from '../../admin/admin-protocol.ts';
 import type { Config } from '../../config/config.ts';
 import type { ByteOutput } from '../byte-output.ts';
 import { CommandError } from '../command-error.ts';
 import { ExitCode } from '../exit-code.ts';
-import { createFormatter, FORMAT_NAMES, type FormatName } from '../print/report.ts';
-import { type MapOptions, printHash, printNames, printUsers } from './director-map.ts';
-import { printHosts, printUser, userStatusLines } from './director-status.ts';
+import { GetoptError, type Given, parseArguments } from '../getopt.ts';
+import { Notices } from '../notices.ts';
+import type { Formatter } from '../print/formatter.ts';
+import { createFormatter, FORMAT_NAMES } from '../print/report.ts';
+import { type Call, type DirectorCommand, UsageError } from './director/call.ts';
+import { dump } from './director/dump.ts';
+import { add, down, flush, remove, up, update } from './director/hosts.ts';
+import { map } from './director/map.ts';
+import { ringAdd, ringRemove, ringStatus } from './director/ring.ts';
+import { status } from './director/status.ts';
+import { kick, move } from './director/users.ts';
 
 const DEFAULT_BASE_DIR = '/run/postilion';
 const DEFAULT_USERNAME_HASH = '%Lu';
+const NAME_WIDTH = 12;
 
-/** Options of `director` itself: before the name of the sub-command. */
-interface DirectorOptions {
-  readonly format?: FormatName;
-  readonly config?: string;
+const COMMANDS: readonly DirectorCommand[] = [
+  ...[add, down, dump, flush, kick, map, move, remove],
+  ...[ringAdd, ringRemove, ringStatus, status, up, update],
+];
+
+/** What stands before the sub-command, on either side of the word director. */
+export interface DirectorOptions {
+  readonly format: string | null;
+  readonly configPath: string | null;
+  readonly isVerbose: boolean;
 }
 
-interface StatusOptions {
-  readonly socketPath?: string;
-  readonly format?: FormatName;
+/** A command line that is for `director`. */
+export interface DirectorInvocation {
+  readonly options: DirectorOptions;
+  /** From the sub-command on. */
+  readonly words: readonly string[];
 }
 
-interface MapCommandOptions {
-  readonly socketPath?: string;
-  readonly usersFile?: string;
-  readonly hashMap?: true;
-  readonly userMap?: true;
-}
-
-/** `director SUB`, with the arguments, output and exit codes of `doveadm director SUB`. */
-export function directorCommand(output: ByteOutput): Command {
-  const director = new Command('director')
-    .description('look at a running director, as doveadm director')
-    .helpOption('--help', 'show this help')
-    .addOption(formatOption())
-    .option('-c, --config <file>', 'configuration: for base_dir and username_hash')
-    .enablePositionalOptions();
-  const socketOption = '-a, --socket-path <socket>';
-  director
-    .command('status')
-    .description('list the backends, or tell where a user is')
-    .helpOption('--help', 'show this help')
-    .option(socketOption, 'director-admin socket')
-    .addOption(formatOption())
-    .argument('[user]', 'name or hash of a user')
-    .argument('[tag]', 'tag of the backends')
-    .action(async (user: string | undefined, tag: string | undefined, options: StatusOptions) => {
-      await status(user, tag, options, director.opts<DirectorOptions>(), output);
-    });
-  director
-    .command('map')
-    .description('list the users of the directory')
-    .helpOption('--help', 'show this help')
-    .option(socketOption, 'director-admin socket')
-    .option('-f, --users-file <file>', 'names of users, one in each line')
-    .option('-h, --hash-map', 'HOST is a hash: list the names in the users file that have it')
-    .option('-u, --user-map', 'HOST is a name: print its hash')
-    .argument('[host]', 'only users on this backend')
-    .action(async (host: string | undefined, options: MapCommandOptions) => {
-      await map(host, options, director.opts<DirectorOptions>(), output);
-    });
-  return director;
-}
-
-function formatOption(): Option {
-  return new Option('-f, --format <formatter>', 'form of the output').choices(FORMAT_NAMES);
-}
-
-async function status(
-  user: string | undefined,
-  tag: string | undefined,
-  options: StatusOptions,
-  common: DirectorOptions,
-  output: ByteOutput,
-): Promise<void> {
-  const config = await configOf(common);
-  const socketPath = options.socketPath ?? socketOf(config);
-  const format = options.format ?? common.format;
-  if (user === undefined) {
-    await printHosts(socketPath, formatterFor(format), output);
-  } else {
-    const formatter = format === undefined ? userStatusLines : formatterFor(format);
-    await printUser(socketPath, user, tag ?? '', formatter, output);
+/** Null: the command line is for something else. */
+export function directorInvocation(args: readonly string[]): DirectorInvocation | null {
+  const options = { format: null as string | null, configPath: null as string | null };
+  let isVerbose = false;
+  let isDirector = false;
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i];
+    const valued = /^(?:-([fc])|--(format|config)(?:=|$))([\s\S]*)$/.exec(arg);
+    if (/^-[vD]+$/.test(arg)) {
+      isVerbose = true;
+    } else if (valued !== null) {
+      const key = (valued[1] ?? valued[2]).startsWith('f') ? 'format' : 'configPath';
+      const isWhole = valued[3] !== '' || arg.endsWith('=');
+      options[key] = isWhole ? valued[3] : (args[++i] ?? '');
+    } else if (arg === 'director' && !isDirector) {
+      isDirector = true;
+    } else {
+      return isDirector ? { options: { ...options, isVerbose }, words: args.slice(i) } : null;
+    }
   }
+  return isDirector ? { options: { ...options, isVerbose }, words: [] } : null;
 }
 
-async function map(
-  host: string | undefined,
-  options: MapCommandOptions,
-  common: DirectorOptions,
+/** Runs `director SUB`, with the arguments, texts and exit codes of `doveadm director SUB`. */
+export async function runDirector(
+  { options, words }: DirectorInvocation,
   output: ByteOutput,
-): Promise<void> {
-  const config = await configOf(common);
-  const formatter = formatterFor(common.format);
-  const mapOptions: MapOptions = {
-    socketPath: options.socketPath ?? socketOf(config),
-    usersFile: options.usersFile ?? null,
+): Promise<ExitCode> {
+  const notices = new Notices((bytes) => process.stderr.write(bytes), options.isVerbose);
+  const found = findCommand(words);
+  if (words.includes('--help')) {
+    output.add(found === null ? groupUsage() : commandUsage(found.command));
+    await output.flush();
+    return ExitCode.Ok;
+  }
+  try {
+    const format = checkFormat(options.format);
+    if (found === null) {
+      notices.line(groupUsage().trimEnd());
+      return ExitCode.Usage;
+    }
+    const { command, args } = found;
+    const word = command.name.split(' ').at(-1) as string;
+    const given = parseArguments(word, command.parameters, args);
+    const call = await createCall(options, given, { format, notices, output });
+    try {
+      await command.run(call);
+    } catch (error) {
+      if (!(error instanceof CommandError) || error.kind === 'Fatal') throw error;
+      notices.failed(error);
+    }
+    output.add(call.emptyReport());
+  } catch (error) {
+    if (error instanceof CommandError) {
+      notices.failed(error);
+    } else if (error instanceof GetoptError) {
+      notices.line(error.message);
+      return ExitCode.Usage;
+    } else if (error instanceof UsageError && found !== null) {
+      notices.line(commandUsage(found.command).trimEnd());
+      return ExitCode.Usage;
+    } else {
+      throw error;
+    }
+  }
+  await output.flush();
+  return notices.exitCode;
+}
+
+/** The longest name wins. */
+function findCommand(
+  words: readonly string[],
+): { command: DirectorCommand; args: readonly string[] } | null {
+  for (const command of COMMANDS) {
+    const name = command.name.split(' ');
+    const isIt = name.every((word, i) => words[i] === word);
+    if (isIt) return { command, args: words.slice(name.length) };
+  }
+  return null;
+}
+
+function commandUsage({ name, usage }: DirectorCommand): string {
+  return `postilion director ${name} ${usage}\n`;
+}
+
+/** All sub-commands in order, those of two words in one line. */
+function groupUsage(): string {
+  const lines = new Map<string, string>();
+  for (const { name, usage } of COMMANDS) {
+    const [first, second] = name.split(' ');
+    const before = lines.get(first);
+    if (second === undefined) lines.set(first, usage);
+    else lines.set(first, before === undefined ? second : `${before}|${second}`);
+  }
+  const shown = [...lines].map(([name, usage]) => `  ${name.padEnd(NAME_WIDTH)} ${usage}\n`);
+  return `usage: postilion [-Dv] [-f <formatter>] director <command> [<args>]\n${shown.join('')}`;
+}
+
+function checkFormat(format: string | null): string | null {
+  if (format === null || format === 'formatted') return format;
+  if (FORMAT_NAMES.some((name) => name === format)) return format;
+  throw new CommandError(`Unknown print formatter: ${format}`, ExitCode.TempFail);
+}
+
+async function createCall(
+  options: DirectorOptions,
+  given: Given,
+  common: { format: string | null; notices: Notices; output: ByteOutput },
+): Promise<Call & { emptyReport(): string }> {
+  const config = await configOf(options);
+  const format = common.format ?? checkFormat(given.get('format') ?? null);
+  let hasReport = false;
+  return {
+    given,
+    notices: common.notices,
+    output: common.output,
+    target:
+      given.get('socket-path') ?? join(config?.baseDir ?? DEFAULT_BASE_DIR, ADMIN_SOCKET_NAME),
     hashUser: compileUserHash(config?.director.usernameHash ?? DEFAULT_USERNAME_HASH),
+    formatter(own) {
+      hasReport = true;
+      return chooseFormatter(format, own);
+    },
+    /** A form that was asked for and not used leaves a trace in doveadm. */
+    emptyReport() {
+      if (hasReport) return '';
+      return format === 'tab' ? '\n' : format === 'json' ? '[]' : '';
+    },
   };
-  const isSpecial = options.userMap === true || options.hashMap === true;
-  if (isSpecial && host === undefined) {
-    throw new CommandError('director map: -u needs a user, -h a hash', ExitCode.Usage);
-  }
-  // -u wins over -h, as in doveadm.
-  if (options.userMap === true) await printHash(host ?? '', mapOptions.hashUser, formatter, output);
-  else if (options.hashMap === true) await printNames(host ?? '', mapOptions, formatter, output);
-  else await printUsers(host ?? null, mapOptions, formatter, output);
 }
 
-async function configOf({ config }: DirectorOptions): Promise<Config | null> {
-  if (config === undefined) return null;
+function chooseFormatter(format: string | null, own: Formatter | undefined): Formatter {
+  if (own !== undefined && (format === null || format === 'formatted')) return own;
+  const name = FORMAT_NAMES.find((other) => other === (format ?? 'table'));
+  if (name !== undefined) return createFormatter(name, process.stdout.columns);
+  const text = 'formatted formatter cannot be used without a format.';
+  throw new CommandError(text, ExitCode.TempFail);
+}
+
+async function configOf({ configPath }: DirectorOptions): Promise<Config | null> {
+  if (configPath === null) return null;
   // Half of the time that a command takes to start, and seldom needed.
   const { loadConfig } = await import('../../config/config.ts');
-  return await loadConfig(config);
-}
-
-function socketOf(config: Config | null): string {
-  return join(config?.baseDir ?? DEFAULT_BASE_DIR, ADMIN_SOCKET_NAME);
-}
-
-function formatterFor(format: FormatName | undefined) {
-  return createFormatter(format ?? 'table', process.stdout.columns);
+  return await loadConfig(configPath);
 }

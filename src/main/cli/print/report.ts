@@ -2,10 +2,11 @@ import type { ByteOutput } from '../byte-output.ts';
 import { FlowFormatter } from './flow.ts';
 import type { Column, Formatter } from './formatter.ts';
 import { JsonFormatter } from './json.ts';
+import { PagerFormatter } from './pager.ts';
 import { TabFormatter } from './tab.ts';
 import { TableFormatter } from './table.ts';
 
-export const FORMAT_NAMES = ['table', 'flow', 'tab', 'json'] as const;
+export const FORMAT_NAMES = ['table', 'flow', 'tab', 'json', 'pager'] as const;
 export type FormatName = (typeof FORMAT_NAMES)[number];
 
 const DEFAULT_COLUMNS = 80;
@@ -21,6 +22,8 @@ export function createFormatter(name: FormatName, screenColumns: number | undefi
       return new TabFormatter();
     case 'json':
       return new JsonFormatter();
+    case 'pager':
+      return new PagerFormatter();
   }
 }
 
