@@ -18,6 +18,8 @@ export interface RingBackends {
   overlaps(): Overlap[];
   /** Logins so far. */
   loginCount(): number;
+  /** Sessions that have ended, by their end. */
+  ended(): SessionInterval[];
   stop(): Promise<void>;
 }
 
@@ -85,6 +87,10 @@ class EmbeddedRingBackends implements RingBackends {
     return this.#ledger.loginCount;
   }
 
+  ended(): SessionInterval[] {
+    return this.#ledger.ended();
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.#backends.map((backend) => backend.stop()));
   }
@@ -92,11 +98,15 @@ class EmbeddedRingBackends implements RingBackends {
 
 type OpenInterval = Omit<SessionInterval, 'endUs'> & { endUs: number | null };
 
-/** Who is where, and every overlap as it begins. Ended sessions without one are forgotten. */
+/** Of the ended sessions, so many are remembered: the newest. */
+const MAX_ENDED = 20_000;
+
+/** Who is where, every overlap as it begins, and the sessions that ended last. */
 export class SessionLedger {
   readonly #open = new Map<SessionInfo, OpenInterval>();
   readonly #byUser = new Map<string, Set<OpenInterval>>();
   readonly #overlaps: { readonly first: OpenInterval; readonly second: OpenInterval }[] = [];
+  readonly #ended: OpenInterval[] = [];
   loginCount = 0;
 
   opened(backendIp: string, info: SessionInfo): void {
@@ -122,6 +132,7 @@ export class SessionLedger {
     if (interval === undefined) throw new Error(`logout without login: ${info.user}`);
     interval.endUs = nowUs();
     this.#open.delete(info);
+    if (this.#ended.push(interval) > 2 * MAX_ENDED) this.#ended.splice(0, MAX_ENDED);
     const others = this.#byUser.get(info.user);
     others?.delete(interval);
     if (others?.size === 0) this.#byUser.delete(info.user);
@@ -129,6 +140,10 @@ export class SessionLedger {
 
   open(user?: string): SessionInterval[] {
     return user === undefined ? [...this.#open.values()] : [...(this.#byUser.get(user) ?? [])];
+  }
+
+  ended(): SessionInterval[] {
+    return [...this.#ended];
   }
 
   overlaps(): Overlap[] {
@@ -173,6 +188,11 @@ class DovecotRingBackends implements RingBackends {
 
   loginCount(): number {
     return this.#watch.intervals().length;
+  }
+
+  ended(): SessionInterval[] {
+    const ended = this.#watch.intervals().filter(({ endUs }) => endUs !== null);
+    return ended.sort((a, b) => (a.endUs ?? 0) - (b.endUs ?? 0));
   }
 
   async stop(): Promise<void> {
