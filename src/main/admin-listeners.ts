@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { SessionFilter } from '../shared/messages.ts';
+import { normaliseUser } from '../shared/user-name.ts';
 import type { AdminDirector } from './admin/admin-director.ts';
 import { ADMIN_SOCKET_NAME } from './admin/admin-protocol.ts';
 import { AdminServer } from './admin/admin-server.ts';
@@ -7,12 +9,15 @@ import type { AdminWork } from './admin/admin-work.ts';
 import type { AdminLog } from './admin/command.ts';
 import type { Config } from './config/config.ts';
 import type { RunningDirectory } from './directory/running-directory.ts';
+import type { HttpDirector } from './http/http-director.ts';
 import type { HttpServer } from './http/http-server.ts';
+import type { SessionList } from './session-list.ts';
 
 export interface AdministeredDirector {
   readonly director: AdminDirector;
   readonly directory: RunningDirectory;
   readonly work: AdminWork;
+  readonly sessions: (filter: SessionFilter) => SessionList;
   readonly log: Logger;
 }
 
@@ -32,7 +37,10 @@ export class AdminListeners {
     const listeners = new AdminListeners(join(config.baseDir, ADMIN_SOCKET_NAME));
     try {
       await listeners.#listenForDoveadm(config, options);
-      if (config.http !== null) await listeners.#listenForHttp(config.http, options);
+      if (config.http !== null) {
+        const http = httpDirector(config, listeners.socketPath, options);
+        await listeners.#listenForHttp(config.http, http, options.log);
+      }
       return listeners;
     } catch (error) {
       await listeners.close();
@@ -67,21 +75,34 @@ export class AdminListeners {
 
   async #listenForHttp(
     config: NonNullable<Config['http']>,
-    { director, directory, work, log }: AdministeredDirector,
+    http: HttpDirector,
+    log: Logger,
   ): Promise<void> {
     // Who does not want it does not pay for it.
     const { startHttp } = await import('./http/start-http.ts');
-    const http = {
-      ...{ director, work, adminSocket: this.socketPath },
-      sessionCounts: () => directory.status.sessionCounts(),
-      activity: () => {
-        const { kills, waiting } = directory.counts();
-        return { movingUsers: kills, waitingLogins: waiting };
-      },
-    };
     this.#http = await startHttp(config, http, adminLog(log));
     log.info({ protocol: 'http', address: config.listen.ip, port: this.#http.port }, 'listening');
   }
+}
+
+function httpDirector(
+  config: Config,
+  adminSocket: string,
+  { director, directory, work, sessions }: AdministeredDirector,
+): HttpDirector {
+  const nameRules = {
+    ...{ chars: config.authUsernameChars, format: config.authUsernameFormat },
+    defaultRealm: config.authDefaultRealm,
+  };
+  return {
+    ...{ director, work, adminSocket, sessions },
+    normaliseUser: (name) => normaliseUser(name, nameRules),
+    sessionCounts: () => directory.status.sessionCounts(),
+    activity: () => {
+      const { kills, waiting } = directory.counts();
+      return { movingUsers: kills, waitingLogins: waiting };
+    },
+  };
 }
 
 function adminLog(log: Logger): AdminLog {

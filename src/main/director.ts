@@ -88,6 +88,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
   const listeners = await AdminListeners.listen(config, {
     director: adminDirector(config, running, ring, moves),
     ...{ directory: running, work, log },
+    sessions: (filter) => supervisor.sessions(filter),
   }).catch(async (error) => {
     await ring?.stop();
     await supervisor.stop();

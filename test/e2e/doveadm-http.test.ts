@@ -81,10 +81,11 @@ const apiKey = [
   ...['-H', `Authorization: X-Dovecot-API ${Buffer.from(API_KEY).toString('base64')}`],
 ];
 
+const asJson = ['-H', 'Content-Type: application/json'];
+
 /** As in Dovecot's documentation. */
 function post(body: string): string[] {
-  const json = ['-H', 'Content-Type: application/json'];
-  return ['-X', 'POST', ...basic, ...json, '--data-binary', body, '/doveadm/v1'];
+  return ['-X', 'POST', ...basic, ...asJson, '--data-binary', body, '/doveadm/v1'];
 }
 
 it('every request, documented or not, gets the answer that Dovecot gives', async () => {
@@ -156,6 +157,24 @@ describe('who may', () => {
     expect(ours.output).toMatch(/http\(operator, 127\.[\d.]+:\d+\): HOST-DOWN 10\.0\.0\.2/);
     expect(ours.output).not.toContain(PASSWORD);
   });
+});
+
+it('the REST view tells who has moved a user', async () => {
+  await our(
+    ...basic,
+    '-X',
+    'POST',
+    '-d',
+    '{"backend":"10.0.0.1"}',
+    ...asJson,
+    '/api/v1/users/u/move',
+  );
+  const { body } = await our(...basic, '/api/v1/users/u');
+  const by = expect.stringMatching(/^http\(operator, 127\.[\d.]+:\d+\)$/);
+  const move = { at: expect.any(String), kind: 'move', from: null, to: '10.0.0.1', by };
+  expect(JSON.parse(body)).toMatchObject({ backend: '10.0.0.1', moves: [move] });
+  const list = await our(...basic, '/api/v1/sessions');
+  expect(JSON.parse(list.body)).toEqual({ sessions: [], missing_workers: 0 });
 });
 
 it('GET / and OPTIONS are as Dovecot has them', async () => {

@@ -31,6 +31,8 @@ export const httpLimits = {
   namesPerSlice: 1000,
   /** Refused requests that are logged, in a second. */
   loggedRefusals: 10,
+  /** Of one user, as they are remembered. */
+  shownMoves: 10,
   /** How long a flush may be waited for. */
   flushWaitSecs: 600,
 } as const;

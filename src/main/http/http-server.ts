@@ -31,6 +31,8 @@ export class HttpSocketError extends PostilionError {
 /** What a request's routes need to know of it. */
 export interface HttpSession {
   readonly caller: Caller;
+  /** For lists of who ordered what. */
+  readonly who: string;
   /** Every line names the caller. */
   readonly log: AdminLog;
 }
@@ -113,8 +115,8 @@ export function createApp({ http, keys, log, version }: HttpServerOptions): Fast
       if (error instanceof HttpError) refusals.log(addressText(origin), error);
       throw error;
     }
-    const prefix = `http(${caller.who}): `;
-    request.session = { caller, log: (level, text) => log(level, `${prefix}${text}`) };
+    const who = `http(${caller.who})`;
+    request.session = { caller, who, log: (level, text) => log(level, `${who}: ${text}`) };
   });
   app.setErrorHandler(async (error: FastifyError | Error, request, reply) => {
     const shown = toHttpError(error, request, log);

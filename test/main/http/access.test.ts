@@ -106,7 +106,14 @@ describe('with keys', () => {
 describe('of requests', () => {
   const reads = [
     ...['/api/v1/backends', '/api/v1/users', '/api/v1/users/alice', '/api/v1/ring'],
-    ...['/api/v1/sessions', '/api/v1/moves', '/openapi.json', '/', '/doveadm/v1'],
+    ...[
+      '/api/v1/sessions',
+      '/api/v1/moves',
+      '/openapi.json',
+      '/api/v1/sessions/count',
+      '/',
+      '/doveadm/v1',
+    ],
   ];
   it.each(reads)('without a key %s is answered when there are none', async (url) => {
     const { app } = HttpRig.create({ keys: null });
@@ -132,6 +139,8 @@ describe('of requests', () => {
     ['POST', '/api/v1/users/alice/kick'],
     ['POST', '/api/v1/ring'],
     ['DELETE', '/api/v1/ring/127.0.0.9'],
+    ['POST', '/api/v1/moves'],
+    ['DELETE', '/api/v1/moves/1'],
   ] as const)('%s %s needs a key', async (method, url) => {
     for (const rig of [HttpRig.create({ keys: null }), HttpRig.create()]) {
       const answer = await rig.app.inject({ method, url, payload: {} });

@@ -7,7 +7,11 @@ import { RunningDirectory } from '../../../src/main/directory/running-directory.
 import { ApiKeys } from '../../../src/main/http/api-keys.ts';
 import type { HttpDirector } from '../../../src/main/http/http-director.ts';
 import { createApp, HttpServer } from '../../../src/main/http/http-server.ts';
+import type { AdminMoves } from '../../../src/main/moves/admin-moves.ts';
+import { SessionList } from '../../../src/main/session-list.ts';
+import type { ListedSession, SessionFilter } from '../../../src/shared/messages.ts';
 import { compileUserHash } from '../../../src/shared/user-hash.ts';
+import { defaultUserNameRules, normaliseUser } from '../../../src/shared/user-name.ts';
 import { TestDirectory } from '../directory/test-directory.ts';
 import { testMoves } from '../moves/test-moves.ts';
 
@@ -25,6 +29,8 @@ export interface HttpRigOptions {
   /** Shown in place of the rig's own directory. */
   readonly view?: DirectoryView;
   readonly ring?: AdminRing;
+  /** Whatever is asked for. */
+  readonly sessions?: readonly ListedSession[];
   /** No time passes. */
   readonly hasNoClock?: boolean;
 }
@@ -33,11 +39,15 @@ export interface HttpRigOptions {
 export class HttpRig {
   readonly test: TestDirectory;
   readonly app: FastifyInstance;
+  readonly moves: AdminMoves;
+  /** By which sessions were listed. */
+  readonly filters: SessionFilter[] = [];
   readonly log: { level: string; text: string }[] = [];
   readonly #options: Parameters<typeof createApp>[0];
   readonly #ticker: NodeJS.Timeout | undefined;
 
-  private constructor({ backends, keys, view, ring, hasNoClock }: HttpRigOptions) {
+  private constructor(options: HttpRigOptions) {
+    const { backends, keys, view, ring, hasNoClock } = options;
     const mailServers = (backends ?? ['10.0.0.1', '10.0.0.2', '10.0.0.3@far']).map((text) => {
       const [ip, tag = ''] = text.split('@');
       return { ip, tag, hostname: '', vhostCount: 100 };
@@ -46,13 +56,16 @@ export class HttpRig {
     const now = () => this.test.nowMs;
     const running = new RunningDirectory(this.test.directory, now);
     const work = new AdminWork(now, setImmediate);
+    this.moves = testMoves(this.test.directory, now);
     const http: HttpDirector = {
       director: {
         ...{ view: view ?? running.status, orders: running, ring: ring ?? new MemoryRing() },
         ...{ maxParallelMoves: 100, maxParallelKicks: 100 },
-        moves: testMoves(this.test.directory, now),
+        moves: this.moves,
       },
       ...{ work, adminSocket: SOCKET },
+      sessions: (filter) => this.#list(filter, options.sessions ?? []),
+      normaliseUser: (name) => normaliseUser(name, defaultUserNameRules),
       sessionCounts: () => running.status.sessionCounts(),
       activity: () => {
         const { kills, waiting } = running.counts();
@@ -69,6 +82,7 @@ export class HttpRig {
     this.#ticker = setInterval(() => {
       this.test.pass(TICK_MS);
       work.run();
+      this.moves.jobs.run();
     }, 1);
   }
 
@@ -102,6 +116,14 @@ export class HttpRig {
       text: answer.body,
       json: () => JSON.parse(answer.body) as never,
     };
+  }
+
+  #list(filter: SessionFilter, sessions: readonly ListedSession[]): SessionList {
+    this.filters.push(filter);
+    // The second worker does not answer.
+    return new SessionList([1, 2], async (workerId) => {
+      return workerId === 2 ? null : { kind: 'sessions', requestId: 1, sessions, next: -1 };
+    });
   }
 
   logTexts(): string[] {

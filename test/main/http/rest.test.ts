@@ -1,7 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { HTTP_STATUS } from '../../../src/main/http/http-error.ts';
 import { restRoutes } from '../../../src/main/http/rest/routes.ts';
 import * as schema from '../../../src/main/http/rest/schemas.ts';
+import type { ListedSession } from '../../../src/shared/messages.ts';
 import { compileUserHash } from '../../../src/shared/user-hash.ts';
 import { HttpRig, type HttpRigOptions, MemoryRing } from './http-rig.ts';
 
@@ -167,7 +168,7 @@ describe('users', () => {
     const hashed = rig.test.directory.status.hashedHost('', ALICE);
     const unknown = {
       ...{ user: 'alice', hash: ALICE, tag: '', backend: null, expires_at: null },
-      ...{ hashed_backend: hashed, configured_backend: hashed },
+      ...{ hashed_backend: hashed, configured_backend: hashed, sessions: [], moves: [] },
     };
     expect(await send('GET', '/api/v1/users/alice')).toEqual({ status: 200, value: unknown });
     rig.test.login(ALICE);
@@ -287,20 +288,114 @@ describe('the ring', () => {
   });
 });
 
-it('sessions are counted by backend', async () => {
-  const { send } = client();
-  const backends = ['10.0.0.1', '10.0.0.2', '10.0.0.3'].map((address) => ({
-    address,
-    sessions: 0,
-  }));
-  expect((await send('GET', '/api/v1/sessions')).value).toEqual({ total: 0, backends });
+describe('sessions', () => {
+  const session: ListedSession = {
+    ...{ user: 'gr\xc3\xbcn', protocol: 'imap', client: '192.0.2.55', clientPort: 53508 },
+    ...{ backend: '10.0.0.1', sessionId: 'wf73', state: 'open', sinceMs: 1_700_000_000_500 },
+    ...{ bytesFromClient: 100, bytesFromBackend: 2000 },
+  };
+
+  it('are listed', async () => {
+    const waiting: ListedSession = { ...session, backend: '', state: 'waiting' };
+    const { rig, send } = client({ sessions: [session, waiting] });
+    const shown = {
+      ...{ user: 'grün', protocol: 'imap', client: '192.0.2.55', client_port: 53508 },
+      ...{ backend: '10.0.0.1', session: 'wf73', state: 'open' },
+      ...{ since: '2023-11-14T22:13:20.500Z', bytes_from_client: 100, bytes_from_backend: 2000 },
+    };
+    expect((await send('GET', '/api/v1/sessions')).value).toEqual({
+      sessions: [shown, { ...shown, backend: null, state: 'waiting' }],
+      missing_workers: 1,
+    });
+    expect(rig.filters).toEqual([{ user: null, userHash: null, backend: null, network: null }]);
+  });
+
+  it('are listed by user, backend and client', async () => {
+    const { rig, send } = client();
+    const query = 'user=Alice&backend=2001:DB8::1&client=192.0.2.7/24';
+    const { value } = await send('GET', `/api/v1/sessions?${query}`);
+    expect(value).toEqual({ sessions: [], missing_workers: 1 });
+    const [filter] = rig.filters;
+    const network = '192.0.2.0/24';
+    expect(filter).toEqual({ user: 'alice', userHash: ALICE, backend: '2001:db8::1', network });
+  });
+
+  it('of a name that nobody can have are none', async () => {
+    const { rig, send } = client({ sessions: [session] });
+    const { value } = await send('GET', '/api/v1/sessions?user=a%20b');
+    expect(value).toEqual({ sessions: [], missing_workers: 0 });
+    expect(rig.filters).toEqual([]);
+  });
+
+  it.each(['backend=x', 'client=x', 'client=10.0.0.0/33', 'x=y'])('not by %s', async (query) => {
+    const { send } = client();
+    expect(await send('GET', `/api/v1/sessions?${query}`)).toEqual(failure('BAD_REQUEST'));
+  });
+
+  it('are counted by backend', async () => {
+    const { send } = client();
+    const ips = ['10.0.0.1', '10.0.0.2', '10.0.0.3'];
+    const backends = ips.map((address) => ({ address, sessions: 0 }));
+    expect((await send('GET', '/api/v1/sessions/count')).value).toEqual({ total: 0, backends });
+  });
 });
 
-it('moves are counted', async () => {
-  const { send } = client();
-  expect((await send('GET', '/api/v1/moves')).value).toEqual({
+describe('moves', () => {
+  const quiet = {
     ...{ users_moving: 0, kicks: 0, flushes: 0, purging: false, waiting_logins: 0 },
     ...{ max_parallel_moves: 100, max_parallel_kicks: 100 },
+  };
+
+  it('are counted', async () => {
+    const { send } = client();
+    expect((await send('GET', '/api/v1/moves')).value).toEqual({ ...quiet, jobs: [] });
+  });
+
+  it('go on as jobs, which are shown', async () => {
+    const { rig, send } = client();
+    rig.test.login(ALICE);
+    const home = rig.test.hostOf(ALICE) as string;
+    const body = { kind: 'drain', backend: home, within_secs: 60, max_parallel: 5, rate: 7 };
+    const begun = await send('POST', '/api/v1/moves', body);
+    const job = {
+      ...{ id: 1, kind: 'drain', backend: home, within_secs: 60, max_parallel: 5, max_rate: 7 },
+      by: expect.stringMatching(/^http\(ops, 127\.0\.0\.1:\d+\)$/),
+    };
+    expect(begun).toEqual({ status: 202, value: expect.objectContaining(job) });
+    await vi.waitFor(async () => {
+      const { value } = await send('GET', '/api/v1/moves/1');
+      expect(value).toMatchObject({ ...job, state: 'done', moved: 1, total: 1 });
+    });
+    const moves = (await send('GET', '/api/v1/moves')).value as { jobs: unknown[] };
+    expect(moves.jobs[0]).toMatchObject(job);
+    expect(rig.test.hostOf(ALICE)).not.toBe(home);
+    expect(await send('DELETE', '/api/v1/moves/1')).toEqual(failure('JOB_OVER'));
+  });
+
+  it('are interrupted', async () => {
+    const { rig, send } = client({ hasNoClock: true });
+    rig.test.login(ALICE);
+    const home = rig.test.hostOf(ALICE) as string;
+    await send('POST', '/api/v1/moves', { kind: 'drain', backend: home });
+    const { status, value } = await send('DELETE', '/api/v1/moves/1');
+    expect(status).toBe(202);
+    expect(value).toMatchObject({ state: expect.stringMatching(/^(stopping|interrupted)$/) });
+  });
+
+  it.each([
+    ['POST', '', { kind: 'drain' }, 'BAD_REQUEST'],
+    ['POST', '', { kind: 'rebalance', backend: '10.0.0.1' }, 'BAD_REQUEST'],
+    ['POST', '', { kind: 'flush', within_secs: 5 }, 'BAD_REQUEST'],
+    ['POST', '', { kind: 'flush', rate: 0 }, 'BAD_REQUEST'],
+    ['POST', '', { kind: 'other' }, 'BAD_REQUEST'],
+    ['POST', '', { kind: 'flush', backend: '10.0.0.9' }, 'BACKEND_NOT_FOUND'],
+    ['POST', '', { kind: 'drain', backend: '10.0.0.3' }, 'JOB_REFUSED'],
+    ['GET', '/9', undefined, 'JOB_NOT_FOUND'],
+    ['GET', '/x', undefined, 'BAD_REQUEST'],
+    ['DELETE', '/9', undefined, 'JOB_NOT_FOUND'],
+  ] as const)('%s /api/v1/moves%s %j: %s', async (method, path, body, code) => {
+    const { send } = client();
+    expect(await send(method, `/api/v1/moves${path}`, body)).toEqual(failure(code));
   });
 });
 

@@ -72,7 +72,7 @@ async function answer(
 
 async function run(
   { director, work, adminSocket }: HttpDirector,
-  { caller, log }: FastifyRequest['session'],
+  { caller, who, log }: FastifyRequest['session'],
   { method, values }: Call,
 ): ReturnType<RunCall> {
   if (method === null || (!method.isRead && !caller.mayChange)) return 'unAuthorized';
@@ -82,6 +82,6 @@ async function run(
     log('warn', `${method.name}: socketPath is not ${adminSocket}`);
     return Exit.tempFail;
   }
-  const admin = new AdminCaller({ director, work, log });
+  const admin = new AdminCaller({ director, work, log, who });
   return await method.run({ values, admin, view: director.view, socketPath, log });
 }

@@ -8,7 +8,8 @@ const SCHEMAS = '#/components/schemas/';
 type Json = Readonly<Record<string, unknown>>;
 
 const COMPONENTS = [
-  ...[schema.backend, schema.user, schema.userEntry, schema.director, schema.error],
+  ...[schema.backend, schema.user, schema.userEntry, schema.userMove, schema.session],
+  ...[schema.newJob, schema.job, schema.director, schema.error],
 ];
 /** What any request may be answered with. */
 const COMMON_ERRORS: readonly HttpErrorCode[] = [

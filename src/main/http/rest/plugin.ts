@@ -38,9 +38,9 @@ function serve(app: FastifyInstance, route: RestRoute, http: HttpDirector): void
     },
     handler: async (request, reply) => {
       const { director, work } = http;
-      const { log } = request.session;
+      const { log, who } = request.session;
       const answer = await route.handle(
-        { http, log, admin: new AdminCaller({ director, work, log }) },
+        { http, log, who, admin: new AdminCaller({ director, work, log, who }) },
         {
           params: checked(route.params, request.params, 'path'),
           query: checked(route.query, request.query, 'query'),

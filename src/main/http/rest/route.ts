@@ -10,6 +10,8 @@ export interface RestContext {
   /** Gives commands in the name of who sent the request. */
   readonly admin: AdminCaller;
   readonly log: AdminLog;
+  /** For lists of who ordered what. */
+  readonly who: string;
 }
 
 /** `pieces`: a long list, as JSON text. */

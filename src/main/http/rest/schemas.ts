@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { canonicalAddress } from '../../../shared/ip-address.ts';
 import { adminLimits } from '../../admin/admin-limits.ts';
 import { isTag } from '../../config/mail-server-spec.ts';
+import { moveLimits } from '../../moves/move-limits.ts';
+import { JobState } from '../../moves/move-order.ts';
 
 const MAX_TAG_CHARS = 64;
 const MAX_PORT = 65535;
@@ -44,6 +46,16 @@ export const backend = z
   })
   .meta({ id: 'Backend' });
 
+export const userMove = z
+  .strictObject({
+    at: time,
+    kind: z.string().meta({ description: 'move, purge or conflict' }),
+    from: address.nullable(),
+    to: address.nullable(),
+    by: z.string().meta({ description: 'Who ordered it' }),
+  })
+  .meta({ id: 'UserMove' });
+
 export const user = z
   .strictObject({
     user: z.string().nullable().meta({ description: 'Null: asked for by hash' }),
@@ -57,8 +69,69 @@ export const user = z
     configured_backend: address
       .nullable()
       .meta({ description: 'Where the user would go by the configured backends' }),
+    sessions: z
+      .array(z.strictObject({ backend: address, sessions: count }))
+      .meta({ description: 'Of this director' }),
+    moves: z.array(userMove).meta({ description: 'The last ones, newest first' }),
   })
   .meta({ id: 'User' });
+
+export const session = z
+  .strictObject({
+    user: z.string(),
+    protocol: z.string(),
+    client: address,
+    client_port: z.int(),
+    backend: address.nullable().meta({ description: 'Null: not known yet' }),
+    session: z.string().meta({ description: 'Session id, as in the log' }),
+    state: z.enum(['waiting', 'connecting', 'open']),
+    since: time.meta({ description: 'Of the login, or of its beginning' }),
+    bytes_from_client: count,
+    bytes_from_backend: count,
+  })
+  .meta({ id: 'Session' });
+
+const jobSettings = {
+  kind: z.enum(['flush', 'drain', 'rebalance']),
+  max_parallel: z.int().min(1).max(moveLimits.maxMoving),
+  rate: z.int().min(1).max(moveLimits.maxRate).meta({ description: 'Users a second' }),
+  within_secs: z
+    .int()
+    .min(1)
+    .max(moveLimits.withinMs / 1000),
+};
+
+export const newJob = z
+  .strictObject({
+    kind: jobSettings.kind,
+    backend: address.optional().meta({ description: 'flush: all backends if not given' }),
+    max_parallel: jobSettings.max_parallel.optional(),
+    rate: jobSettings.rate.optional(),
+    within_secs: jobSettings.within_secs.optional().meta({ description: 'Of a drain' }),
+  })
+  .meta({ id: 'NewJob' });
+
+export const job = z
+  .strictObject({
+    id: z.int(),
+    kind: jobSettings.kind,
+    backend: address.nullable().meta({ description: 'Null: all' }),
+    state: z.enum(Object.values(JobState)),
+    moved: count,
+    total: count,
+    moving: count.meta({ description: 'Users on the way' }),
+    busy: count.meta({ description: 'Of those that are left, users with sessions' }),
+    rate: z.number().min(0).meta({ description: 'Users a second, so far' }),
+    left_secs: count.nullable(),
+    started_at: time,
+    ended_at: time.nullable(),
+    max_parallel: jobSettings.max_parallel,
+    max_rate: jobSettings.rate.nullable(),
+    within_secs: z.number().nullable(),
+    by: z.string(),
+    note: z.string(),
+  })
+  .meta({ id: 'Job' });
 
 export const userEntry = z
   .strictObject({ hash, backend: address, expires_at: time })

@@ -64,7 +64,7 @@ const getUser = route({
   answers: { 200: { text: 'Also of a user that is not in the directory', schema: schema.user } },
   errors: [],
   handle: async ({ http }, { params: { name }, query }) => {
-    const { view } = http.director;
+    const { view, moves } = http.director;
     const hash = hashOf(http, name, query.as);
     const current = view.currentHost(query.tag, hash);
     const body: z.input<typeof schema.user> = {
@@ -73,6 +73,13 @@ const getUser = route({
       expires_at: current === null ? null : timeText(current.expiresAtSecs),
       hashed_backend: view.hashedHost(query.tag, hash),
       configured_backend: view.configuredHost(query.tag, hash),
+      sessions: (moves.facts(query.tag, hash)?.sessions ?? []).map(({ ip, sessions }) => {
+        return { backend: ip, sessions };
+      }),
+      moves: moves.recentOf(query.tag, hash, httpLimits.shownMoves).map((move) => ({
+        ...{ at: new Date(move.atMs).toISOString(), kind: move.kind, by: move.by },
+        ...{ from: move.oldIp || null, to: move.newIp || null },
+      })),
     };
     return { status: 200, body };
   },
