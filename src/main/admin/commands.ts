@@ -1,5 +1,6 @@
 import type { Command } from './command.ts';
 import { directorCommands } from './director-commands.ts';
+import { dryRunCommand } from './dry-run-command.ts';
 import { hostCommands } from './host-commands.ts';
 import { moveCommands } from './move-commands.ts';
 import { resetCommands } from './reset-command.ts';
@@ -12,5 +13,6 @@ export const commands: ReadonlyMap<string, Command> = new Map(
     ...{ ...hostCommands, ...resetCommands, ...userCommands, ...directorCommands },
     // Postilion's own.
     ...{ ...moveCommands, ...whyCommands },
+    'X-DRY-RUN': dryRunCommand((name) => commands.get(name)),
   }),
 );

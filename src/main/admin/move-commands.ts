@@ -10,53 +10,56 @@ import { parseNetAddress } from './net-address.ts';
 
 /** Long moves as jobs: not in Dovecot. A mistake in a number is answered, not punished. */
 export const moveCommands: Readonly<Record<string, Command>> = {
-  'X-FLUSH': anytime(flush),
-  'X-DRAIN': anytime(drain),
-  'X-REBALANCE': anytime(rebalance),
+  'X-FLUSH': anytime(start('X-FLUSH')),
+  'X-DRAIN': anytime(start('X-DRAIN')),
+  'X-REBALANCE': anytime(start('X-REBALANCE')),
   'X-MOVES': anytime(listJobs),
   'X-INTERRUPT': anytime(interrupt),
 };
 
 /** An answer to a command that cannot be obeyed. */
-class Refusal extends Error {}
+export class OrderRefusal extends Error {}
 
-/** X-FLUSH [ADDRESS] [N] [RATE]: no address means all backends. */
-function* flush(context: CommandContext, args: readonly string[]): AnswerPart {
-  const [address = '', limit, rate] = args;
-  yield start(context, () => ({
-    ...{ kind: 'flush', ip: address === '' ? null : readAddress(address), withinMs: null },
-    ...readLimits(context, limit, rate, null),
-  }));
+function start(name: string): Command['run'] {
+  return function* (context, args) {
+    try {
+      const order = readMoveOrder(context, name, args);
+      yield startAnswer(context.director.moves.jobs.start(order));
+    } catch (error) {
+      if (!(error instanceof OrderRefusal)) throw error;
+      yield `${error.message}\n`;
+    }
+  };
 }
 
-/** X-DRAIN ADDRESS [SECONDS] [N] [RATE] */
-function* drain(context: CommandContext, args: readonly string[]): AnswerPart {
-  const [address = '', within, limit, rate] = args;
-  yield start(context, () => {
-    const secs = readNumber('time', within, 1, moveLimits.withinMs / 1000);
-    return {
-      ...{ kind: 'drain', ip: readAddress(address), withinMs: secs === null ? null : secs * 1000 },
-      ...readLimits(context, limit, rate, null),
-    };
-  });
-}
-
-/** X-REBALANCE [N] [RATE] */
-function* rebalance(context: CommandContext, args: readonly string[]): AnswerPart {
-  const [limit, rate] = args;
-  yield start(context, () => ({
-    ...{ kind: 'rebalance', ip: null, withinMs: null },
-    ...readLimits(context, limit, rate, DEFAULT_REBALANCE_RATE),
-  }));
-}
-
-function start(context: CommandContext, read: () => Omit<MoveOrder, 'by'>): string {
-  try {
-    const order = { ...read(), by: whoOf(context) };
-    return startAnswer(context.director.moves.jobs.start(order));
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    return `${error.message}\n`;
+/**
+ * X-FLUSH [ADDRESS] [N] [RATE] (no address means all backends), X-DRAIN ADDRESS [SECONDS] [N] [RATE],
+ * X-REBALANCE [N] [RATE]. Throws OrderRefusal.
+ */
+export function readMoveOrder(
+  context: CommandContext,
+  name: string,
+  args: readonly string[],
+): MoveOrder {
+  const by = whoOf(context);
+  switch (name) {
+    case 'X-FLUSH': {
+      const [address = '', limit, rate] = args;
+      const ip = address === '' ? null : readAddress(address);
+      return { kind: 'flush', ip, withinMs: null, by, ...readLimits(context, limit, rate, null) };
+    }
+    case 'X-DRAIN': {
+      const [address = '', within, limit, rate] = args;
+      const ip = readAddress(address);
+      const secs = readNumber('time', within, 1, moveLimits.withinMs / 1000);
+      const withinMs = secs === null ? null : secs * 1000;
+      return { kind: 'drain', ip, withinMs, by, ...readLimits(context, limit, rate, null) };
+    }
+    default: {
+      const [limit, rate] = args;
+      const limits = readLimits(context, limit, rate, DEFAULT_REBALANCE_RATE);
+      return { kind: 'rebalance', ip: null, withinMs: null, by, ...limits };
+    }
   }
 }
 
@@ -74,7 +77,7 @@ function startAnswer(outcome: StartOutcome): string {
 
 function readAddress(text: string): string {
   const bytes = parseNetAddress(text);
-  if (bytes === null) throw new Refusal('invalid address');
+  if (bytes === null) throw new OrderRefusal('invalid address');
   return formatAddress(bytes);
 }
 
@@ -88,7 +91,7 @@ function readNumber(
   if (text === undefined || text === '') return null;
   const number = parseUint32(text);
   if (number === null || number < min || number > max) {
-    throw new Refusal(`invalid ${name}: a number from ${min} to ${max} is wanted`);
+    throw new OrderRefusal(`invalid ${name}: a number from ${min} to ${max} is wanted`);
   }
   return number;
 }

@@ -4,6 +4,7 @@ import type { UserFacts } from '../directory/user-moves.ts';
 import { MoveJobs, type MoveJobsOptions } from './move-jobs.ts';
 import type { RecentMoves } from './recent-moves.ts';
 import { RunningMoves } from './running-moves.ts';
+import { type Found, UserSearch } from './user-search.ts';
 
 /** A remembered move, for people. */
 export interface ShownMove {
@@ -20,6 +21,8 @@ export class AdminMoves {
   readonly jobs: MoveJobs;
   readonly #recent: RecentMoves;
   readonly #directory: Directory;
+  readonly #running: RunningMoves;
+  readonly #now: () => number;
 
   /** @param recent what the directory's moves are noted in, by noteMove() */
   constructor(
@@ -29,10 +32,9 @@ export class AdminMoves {
   ) {
     this.#directory = directory;
     this.#recent = recent;
-    this.jobs = new MoveJobs({
-      ...options,
-      ...{ directory: new RunningMoves(directory, options.now), recent },
-    });
+    this.#now = options.now;
+    this.#running = new RunningMoves(directory, options.now);
+    this.jobs = new MoveJobs({ ...options, ...{ directory: this.#running, recent } });
   }
 
   /** Null: no such tag. */
@@ -51,6 +53,18 @@ export class AdminMoves {
 
   #ip(hostId: number): string {
     return hostId === 0 ? '' : this.#directory.hostIp(hostId);
+  }
+
+  /** Looks for users that are not where their hash says; of one backend that is there, or of all. */
+  search(ip: string | null): { readonly isOver: boolean; readonly found: Found; next(): void } {
+    const host = ip === null ? null : (this.#running.host(ip) ?? null);
+    const search = new UserSearch(this.#running, host);
+    return {
+      ...{ found: search.found, next: () => void search.next(this.#now()) },
+      get isOver() {
+        return search.isOver;
+      },
+    };
   }
 
   /** What `run` orders is remembered as ordered by `who`. */

@@ -49,38 +49,45 @@ export class MoveJobs {
 
   /** One that asks for what is going on already joins it. */
   start(order: MoveOrder): StartOutcome {
-    const { directory, now } = this.#options;
-    if (order.ip !== null && directory.host(order.ip) === undefined) {
-      return { kind: 'unknown-host' };
-    }
-    for (const [id, job] of this.#active) {
-      if (!overlap(job.order, order)) continue;
-      if (isSame(job.order, order) && job.progress(now()).state !== 'stopping') {
-        return { kind: 'joined', id };
-      }
-      return { kind: 'refused', text: `${describe(job.order)} is going on: job ${id}` };
-    }
-    const text = this.#refusal(order);
-    if (text !== null) return { kind: 'refused', text };
-    const id = ++this.#lastId;
-    this.#active.set(id, new MoveJob(order, directory, now()));
-    this.#options.log('info', `job ${id}: ${describe(order)}`);
+    const { directory, now, log } = this.#options;
+    const id = this.#sameAs(order);
+    if (id !== null) return { kind: 'joined', id };
+    const refusal = this.refusal(order);
+    if (refusal !== null) return refusal;
+    const newId = ++this.#lastId;
+    this.#active.set(newId, new MoveJob(order, directory, now()));
+    log('info', `job ${newId}: ${describe(order)}`);
     this.#runSoon();
-    return { kind: 'started', id };
+    return { kind: 'started', id: newId };
   }
 
-  #refusal({ kind, ip }: MoveOrder): string | null {
-    if (this.#active.size >= moveLimits.activeJobs) {
-      return `more than ${moveLimits.activeJobs} jobs - try again later`;
+  #sameAs(order: MoveOrder): number | null {
+    for (const [id, job] of this.#active) {
+      const { state } = job.progress(this.#options.now());
+      if (isSame(job.order, order) && state !== 'stopping') return id;
     }
+    return null;
+  }
+
+  /** Why a new job cannot be begun; null: it can. */
+  refusal(order: MoveOrder): Exclude<StartOutcome, { kind: 'started' | 'joined' }> | null {
     const { directory } = this.#options;
-    const host = ip === null ? undefined : directory.host(ip);
-    if (kind !== 'drain' || host === undefined) return null;
+    const host = order.ip === null ? undefined : directory.host(order.ip);
+    if (order.ip !== null && host === undefined) return { kind: 'unknown-host' };
+    for (const [id, job] of this.#active) {
+      if (!overlap(job.order, order)) continue;
+      return { kind: 'refused', text: `${describe(job.order)} is going on: job ${id}` };
+    }
+    if (this.#active.size >= moveLimits.activeJobs) {
+      const text = `more than ${moveLimits.activeJobs} jobs - try again later`;
+      return { kind: 'refused', text };
+    }
+    if (order.kind !== 'drain' || host === undefined) return null;
     const hasOther = directory.hosts.some((other) => {
       const isUsable = !other.isDown && other.vhostCount > 0;
       return other !== host && other.tag === host.tag && isUsable;
     });
-    return hasOther ? null : 'there is no other backend for its users';
+    return hasOther ? null : { kind: 'refused', text: 'there is no other backend for its users' };
   }
 
   /** Null: no such job. False: it has ended, or is about to. */
