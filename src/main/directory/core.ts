@@ -1,3 +1,4 @@
+import { AssignmentState } from '../../shared/memory/assignment.ts';
 import { CONTROL_WORDS, EPOCH, type Publication } from '../../shared/memory/directory-memory.ts';
 import type { RingedHosts } from './directory-status.ts';
 import type { FlushRequest } from './flush-request.ts';
@@ -6,6 +7,7 @@ import { HostSet, type MailServer } from './host-set.ts';
 import { type LoginRequest, LoginRequests } from './login-requests.ts';
 import type { Origin, RingLink } from './ring-link.ts';
 import { Sessions } from './sessions.ts';
+import { StaleNews } from './stale-news.ts';
 import { Users } from './users.ts';
 
 /** What the directory wants done. Calls come inside its methods, in order. */
@@ -91,6 +93,7 @@ export class DirectoryCore {
   readonly users = new Users((publication) => this.publish(publication));
   readonly sessions = new Sessions();
   readonly requests = new LoginRequests();
+  readonly staleNews = new StaleNews();
   readonly current: RingedHosts;
   /** Replaced once, before the first login, when there is a ring. */
   ring: RingLink;
@@ -122,6 +125,20 @@ export class DirectoryCore {
   publish(publication: Publication): void {
     this.effects.publish(publication);
     Atomics.add(this.control, EPOCH, 1);
+  }
+
+  /** There are directors that can be asked. */
+  get hasOthers(): boolean {
+    return this.ghostSecs > 0 && !this.ring.isAlone;
+  }
+
+  /**
+   * The user is forgotten, or placed, but another director may not do the same: the others are asked about
+   * it at its next login. (A ghost without a host, so that no host looks like the one that it had.)
+   */
+  rememberUnsure(tagIndex: number, userHash: number, nowMs: number): void {
+    if (!this.hasOthers) this.users.delete(tagIndex, userHash);
+    else this.users.put(tagIndex, userHash, AssignmentState.expired, 0, toSecs(nowMs));
   }
 
   /** The user's waiting logins are tried again. */

@@ -231,8 +231,11 @@ export class Directory {
   }
 
   #placeNew(tagIndex: number, userHash: number, nowMs: number): DelayReason | null {
-    const { ring, current } = this.#core;
-    if (!ring.isSynced) return DelayReason.ringNotSynced;
+    const { ring, current, options } = this.#core;
+    // A host that was removed and is back: those who come now must not be taken for its old users.
+    if (!ring.isSynced || (options.hasRing === true && this.#hosts.isSearching)) {
+      return DelayReason.ringNotSynced;
+    }
     const hostId = ringLookup(current.ring, tagIndex, userHash);
     if (hostId === 0) return DelayReason.noHosts;
     return this.#seen(tagIndex, userHash, hostId, nowMs);
@@ -280,8 +283,14 @@ export class Directory {
   }
 
   /** A move that another director has ordered. */
-  ringMove(origin: Origin, userHash: number, host: Host, nowMs: number): void {
-    this.#kills.move(origin, userHash, host, nowMs);
+  ringMove(origin: Origin, userHash: number, ip: string, nowMs: number): void {
+    const host = this.#core.current.hosts.get(ip);
+    if (host !== undefined) {
+      this.#kills.move(origin, userHash, host, nowMs);
+      return;
+    }
+    this.#core.ring.userMove(origin, userHash, ip);
+    this.#kills.moveToUnknown(userHash, nowMs);
   }
 
   killState(tagIndex: number, userHash: number): KillState | null {
@@ -462,7 +471,7 @@ export class Directory {
     const { ring } = this.#core;
     this.#setGate();
     if (!ring.isSynced) return;
-    this.#hosts.synced();
+    this.#hosts.synced(nowMs);
     this.#kills.synced(nowMs);
     this.#weak.ringSynced(nowMs);
     const waiting = this.#core.requests.takeReasons(

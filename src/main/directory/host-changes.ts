@@ -20,6 +20,11 @@ interface Purge {
   readonly tagIndex: number;
   readonly hostId: number;
   shardsLeft: number;
+  /**
+   * When the host is back, the users that are left stay. Not in a ring, where others may have come to other users,
+   * unless we are only taking over its hosts.
+   */
+  readonly mayEnd: boolean;
 }
 
 /**
@@ -42,6 +47,11 @@ export class HostChanges {
   /** Users of removed or flushed hosts are still there, or their sessions are. */
   get isPurging(): boolean {
     return this.#purges.length > 0 || this.#kills.isClosing;
+  }
+
+  /** Users of removed and flushed hosts are still being looked for. */
+  get isSearching(): boolean {
+    return this.#purges.length > 0;
   }
 
   /** Puts a host into the set, nothing else. */
@@ -80,7 +90,7 @@ export class HostChanges {
     // What a removal has not come to yet may stay: the host is back. Not so with another tag, and not in a
     // ring, whose other members may have forgotten these users.
     const purge = this.#purges.findIndex((other) => {
-      return other.hostId === host.hostId && other.tagIndex === host.tagIndex;
+      return other.mayEnd && other.hostId === host.hostId && other.tagIndex === host.tagIndex;
     });
     const isKept = purge >= 0 && this.#core.options.hasRing !== true;
     if (isKept) this.#purges.splice(purge, 1);
@@ -161,6 +171,8 @@ export class HostChanges {
     this.#core.effects.log('warn', `Host ${host.ip} changed tag from '${host.tag}' to '${tag}'`);
     this.#core.current.hosts.remove(host);
     const changed = this.addToSet({ ...host, tag });
+    // What is said of its users may mean the other tag's.
+    this.#core.staleNews.note(changed);
     changed.isDown = host.isDown;
     changed.lastUpDownChangeSecs = host.lastUpDownChangeSecs;
     this.#startPurge(host, nowMs);
@@ -172,9 +184,12 @@ export class HostChanges {
     const { current, ring, effects } = this.#core;
     current.hosts.remove(host);
     effects.log('info', `Host ${host.ip} removed`);
-    if (origin !== null) ring.hostRemove(origin, host.ip);
+    if (origin !== null) {
+      ring.hostRemove(origin, host.ip);
+      this.#core.staleNews.note(host);
+    }
     this.publish();
-    this.#startPurge(host, nowMs);
+    this.#startPurge(host, nowMs, origin === null);
     ring.desync(nowMs);
     this.#retryLogins(nowMs);
   }
@@ -182,6 +197,7 @@ export class HostChanges {
   /** Forgets the users of a host; it stays. */
   flush(origin: Origin, host: Host, nowMs: number): void {
     this.#core.ring.hostFlush(origin, host.ip);
+    this.#core.staleNews.note(host);
     this.#startPurge(host, nowMs);
     this.#core.ring.desync(nowMs);
   }
@@ -195,21 +211,23 @@ export class HostChanges {
     this.#retryLogins(nowMs);
   }
 
-  #retryLogins(nowMs: number): void {
-    for (const request of this.#core.requests.takeReasons(DelayReason.noHosts)) {
+  #retryLogins(nowMs: number, reason: DelayReason = DelayReason.noHosts): void {
+    for (const request of this.#core.requests.takeReasons(reason)) {
       this.#core.retry(request, request.createdMs, nowMs);
     }
   }
 
   /** Every member knows what we know. */
-  synced(): void {
+  synced(nowMs: number): void {
     for (const host of this.#core.current.hosts.hosts) host.isDesynced = false;
+    this.#core.staleNews.synced(this.#core.ring.lastSyncRoundMs, nowMs);
   }
 
   // Purges
 
-  #startPurge(host: Host, nowMs: number): void {
-    this.#purges.push({ tagIndex: host.tagIndex, hostId: host.hostId, shardsLeft: SHARDS });
+  #startPurge({ tagIndex, hostId }: Host, nowMs: number, isTakingOver = false): void {
+    const mayEnd = isTakingOver || this.#core.options.hasRing !== true;
+    this.#purges.push({ tagIndex, hostId, shardsLeft: SHARDS, mayEnd });
     this.runPurges(nowMs);
   }
 
@@ -237,25 +255,32 @@ export class HostChanges {
         budget--;
       }
     }
+    if (this.#purges.length === 0) this.#retryLogins(nowMs, DelayReason.ringNotSynced);
     if (!this.isPurging) this.#core.ring.purged(nowMs);
   }
 
   #purgeShard(tagIndex: number, hostIds: ReadonlySet<number>, shard: number, nowMs: number): void {
-    const { users, sessions } = this.#core;
+    const { users } = this.#core;
     const table = users.table(tagIndex);
     const marked = new Set<number>();
     const killed: number[] = [];
     table.forEachInShard(shard, (userHash, word) => {
       const hostId = assignedHost(word);
-      // A user that is killed already is on its way, from here or to here: its end looks at the host.
+      // A user that is killed already is on its way, from here or to here.
       if (assignmentState(word) === AssignmentState.killing) killed.push(userHash);
       else if (hostIds.has(hostId)) {
         users.mark(tagIndex, userHash, AssignmentState.killing, hostId);
         marked.add(userHash);
       }
     });
-    for (const userHash of killed) this.#kills.hostsGone(tagIndex, userHash, hostIds, nowMs);
-    if (marked.size === 0) return;
+    for (const userHash of killed) this.#kills.hostsPurged(tagIndex, userHash, hostIds, nowMs);
+    if (marked.size > 0) this.#forget(tagIndex, marked, nowMs);
+  }
+
+  /** Users that are marked as `killing`. */
+  #forget(tagIndex: number, marked: ReadonlySet<number>, nowMs: number): void {
+    const { users, sessions } = this.#core;
+    const table = users.table(tagIndex);
     const served = sessions.among(tagIndex, marked);
     for (const userHash of marked) {
       if (served.has(userHash)) continue;

@@ -55,6 +55,8 @@ interface UserKill {
   exceptHostId: number;
   /** USER-KILLED may be about another order, or another tag's user with this hash: only a SYNC tells. */
   isDoubtful: boolean;
+  /** Others may come to another end than we: they are asked at the user's next login. */
+  isUnsure: boolean;
   /** When our SYNC is back, every director has closed the user's sockets. */
   awaitsSync: boolean;
   readonly createdMs: number;
@@ -134,14 +136,21 @@ export class Kills {
       return true;
     }
     const kill = this.#add(tagIndex, userHash, KillKind.move, origin.isSelf, oldHost, nowMs);
+    kill.isUnsure = this.#mayBeStale(origin, host, nowMs);
     this.#doubtTwins(kill);
     if (isServed) this.#tellWorkers([kill], isElsewhere ? 0 : hostId, nowMs);
     else this.#closed(kill, nowMs);
     return false;
   }
 
+  /** The director that ordered it may hear only now that the host's users were forgotten. */
+  #mayBeStale(origin: Origin, host: Host, nowMs: number): boolean {
+    return !origin.isSelf && this.#core.staleNews.mayConcern(host, nowMs);
+  }
+
   /** A user whose sessions are being killed is moved by another order. */
   #moveAgain(kill: UserKill, origin: Origin, target: Host, nowMs: number): void {
+    if (this.#mayBeStale(origin, target, nowMs)) kill.isUnsure = true;
     if (kill.kind === KillKind.move) {
       // Two members have begun a round of USER-KILLED, and each would take the other's for its own.
       kill.isDoubtful = true;
@@ -167,14 +176,54 @@ export class Kills {
     kill.readyMs = Number.POSITIVE_INFINITY;
   }
 
-  /** If the user's sessions on one of the hosts were left alone, because it was to go there: not any more. */
-  hostsGone(tagIndex: number, userHash: number, hostIds: ReadonlySet<number>, nowMs: number): void {
+  /**
+   * Users of these hosts are forgotten; this one is being killed. If it was to go to one of them, others may
+   * hear of both in the other order. Its sessions there, left alone till now, are closed.
+   */
+  hostsPurged(
+    tagIndex: number,
+    userHash: number,
+    hostIds: ReadonlySet<number>,
+    nowMs: number,
+  ): void {
     const kill = this.#kills.get(userKey(tagIndex, userHash));
-    if (kill === undefined || !hostIds.has(kill.exceptHostId)) return;
+    if (kill === undefined || kill.kind === KillKind.purge) return;
+    const word = this.#core.users.table(tagIndex).get(userHash);
+    if (hostIds.has(assignedHost(word))) kill.isUnsure = true;
+    if (!hostIds.has(kill.exceptHostId)) return;
     // The others may have been told that we have none.
     kill.isDoubtful = true;
     this.#beginAnew(kill);
     this.#tellWorkers([kill], 0, nowMs);
+  }
+
+  /** Another director knows a host for a user that we are about to forget. */
+  heard(tagIndex: number, userHash: number): void {
+    const kill = this.#kills.get(userKey(tagIndex, userHash));
+    if (kill?.kind === KillKind.purge) kill.isUnsure = true;
+  }
+
+  /** A move to a host that is not there, any more or yet. No tag is known: each tag's user is meant. */
+  moveToUnknown(userHash: number, nowMs: number): void {
+    const { users, sessions } = this.#core;
+    for (let tagIndex = 0; tagIndex < users.tagCount; tagIndex++) {
+      const table = users.table(tagIndex);
+      const word = table.get(userHash);
+      const known = this.#kills.get(userKey(tagIndex, userHash));
+      if (known !== undefined) {
+        known.isUnsure = true;
+        continue;
+      }
+      const stampSecs = table.stampSecs(userHash);
+      users.put(tagIndex, userHash, AssignmentState.killing, assignedHost(word), stampSecs);
+      if (sessions.has(tagIndex, userHash) || this.#core.wasSeenJustNow(stampSecs, nowMs)) {
+        this.purge(tagIndex, [userHash], nowMs);
+        this.#kills.get(userKey(tagIndex, userHash))!.isUnsure = true;
+      } else {
+        this.#core.rememberUnsure(tagIndex, userHash, nowMs);
+        this.#core.wakeUser(tagIndex, userHash, nowMs);
+      }
+    }
   }
 
   /**
@@ -272,6 +321,7 @@ export class Kills {
       openBatches: 0,
       exceptHostId: 0,
       isDoubtful: false,
+      isUnsure: false,
       awaitsSync: false,
       createdMs: nowMs,
       readyMs: Number.POSITIVE_INFINITY,
@@ -460,14 +510,17 @@ export class Kills {
 
   #finish(kill: UserKill, nowMs: number): void {
     const { tagIndex, userHash } = kill;
-    const { users, current } = this.#core;
+    const { users, current, sessions } = this.#core;
     this.#kills.delete(userKey(tagIndex, userHash));
     const word = users.table(tagIndex).get(userHash);
     // The target may have been removed meanwhile, or be back with another tag, where this user does
     // not belong: then the ring decides at the next login.
     const target = current.hosts.byId(assignedHost(word));
     const isUsable = kill.kind !== KillKind.purge && target?.tagIndex === tagIndex;
-    if (isUsable) users.assign(tagIndex, userHash, target.hostId, toSecs(nowMs));
+    const isServed = kill.exceptHostId !== 0 && sessions.has(tagIndex, userHash);
+    const isUnsure = kill.isUnsure && !isServed && this.#core.hasOthers;
+    if (isUnsure) this.#core.rememberUnsure(tagIndex, userHash, nowMs);
+    else if (isUsable) users.assign(tagIndex, userHash, target.hostId, toSecs(nowMs));
     else users.delete(tagIndex, userHash);
     this.#leavePurge(kill);
     if (kill.kind === KillKind.purge) this.#released(nowMs);

@@ -27,6 +27,8 @@ export interface RingLink {
   readonly knowsWeak: boolean;
   /** When isSynced changed last, milliseconds; 0 = it was never synced. */
   readonly syncChangedMs: number;
+  /** What our last SYNC took to come back, milliseconds. */
+  readonly lastSyncRoundMs: number;
 
   user(origin: Origin, userHash: number, ip: string, stampSecs: number): void;
   userWeak(origin: Origin, userHash: number, ip: string): void;
@@ -54,6 +56,7 @@ export class NoRing implements RingLink {
   readonly hasRight = false;
   readonly knowsWeak = true;
   readonly syncChangedMs: number;
+  readonly lastSyncRoundMs = 0;
 
   constructor(startedMs: number) {
     this.syncChangedMs = startedMs;

@@ -60,6 +60,9 @@ export class RingRefresh {
     const state = assignmentState(word);
     const isNew = word === 0 || state === AssignmentState.expired;
     const before = { hostId: isNew ? 0 : assignedHost(word), stampSecs: table.stampSecs(userHash) };
+    // Else a ghost would be news again and again, and go around for ever.
+    if (state === AssignmentState.expired && this.#isOldGhost(news, before.stampSecs, nowMs))
+      return null;
     const change = isNew
       ? this.#add(news, stampSecs, nowMs)
       : this.#meet(news, state, word, stampSecs, nowMs);
@@ -74,7 +77,8 @@ export class RingRefresh {
       isNews: change !== 'none' || isRefreshed,
       isObjection: change === 'refused' || change === 'conflict',
       isWeak: assignmentState(after) === AssignmentState.weak,
-      hostId: assignedHost(after),
+      // A ghost may have none.
+      hostId: assignedHost(after) || host.hostId,
       stampSecs: table.stampSecs(userHash),
     };
     if (outcome.isNews && !outcome.isWeak) table.setAnnounced(userHash, outcome.stampSecs);
@@ -88,10 +92,19 @@ export class RingRefresh {
     return beforeSecs + Math.min(quarter, SKIP_RECENT_MAX_SECS) < stampSecs;
   }
 
+  /** News that may be stale, of a user that we do not rely on anyway, and no newer than what we have of it. */
+  #isOldGhost({ host, stampSecs, isWeak }: UserNews, beforeSecs: number, nowMs: number): boolean {
+    if (isWeak || !this.#core.staleNews.mayConcern(host, nowMs)) return false;
+    return stampSecs === null || stampSecs <= beforeSecs;
+  }
+
   #add({ userHash, host, isWeak }: UserNews, stampSecs: number, nowMs: number): 'changed' {
     const { users } = this.#core;
     if (isWeak) {
       this.#weak.mark(host.tagIndex, userHash, host.hostId, nowMs);
+      users.table(host.tagIndex).touch(userHash, stampSecs);
+    } else if (this.#core.staleNews.mayConcern(host, nowMs)) {
+      this.#core.rememberUnsure(host.tagIndex, userHash, nowMs);
       users.table(host.tagIndex).touch(userHash, stampSecs);
     } else {
       users.assign(host.tagIndex, userHash, host.hostId, stampSecs);
@@ -118,6 +131,7 @@ export class RingRefresh {
     }
     if (state === AssignmentState.killing) {
       // On its way to where its word says; the sender does not know of that yet.
+      this.#kills.heard(host.tagIndex, userHash);
       return news.isWeak ? 'refused' : 'none';
     }
     if (news.isWeak) return this.#becomeWeak(news, nowMs);

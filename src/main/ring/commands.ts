@@ -170,6 +170,10 @@ export class Commands {
           'warn',
           `Director ${connection.name} disconnected us with reason: ${fields.join(' ')}`,
         );
+        // It does not want us: not to be tried again at once, and again. (In Dovecot it is.)
+        if (!connection.isHandshaked && connection.member !== null) {
+          connection.member.networkFailureMs = this.#ring.nowMs;
+        }
         return '';
       default:
         return `Unknown command ${command}`;
@@ -307,9 +311,11 @@ export class Commands {
     const ip = order.fields[1];
     if (userHash === null || ip === undefined || order.fields.length !== 2) return INVALID;
     const { directory, nowMs } = this.#ring;
-    const host = directory.host(ip);
-    if (host === undefined) return parseEndpoint(ip, '1') === null ? INVALID : null;
-    if (userHash !== 0) directory.ringMove(origin(connection, order), userHash, host, nowMs);
+    const endpoint = parseEndpoint(ip, '1');
+    if (endpoint === null) return INVALID;
+    if (userHash !== 0) {
+      directory.ringMove(origin(connection, order), userHash, endpoint.ip, nowMs);
+    }
     return null;
   }
 

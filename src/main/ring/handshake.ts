@@ -215,7 +215,10 @@ export class Handshake {
     if (!connection.isIncoming) return 'Host list is only for incoming connections';
     connection.isJoining = flag !== 0 && !ring.isHandshaked;
     if (connection.isJoining) ring.directory.forgetHosts(ring.nowMs);
-    else if (flag === 0 && ring.isHandshaked) connection.ignoresHosts = true;
+    else if (flag === 0 && ring.isHandshaked) {
+      connection.ignoresHosts = true;
+      connection.cameEmpty = ring.left === null;
+    }
     connection.isReceivingHosts = true;
     return null;
   }

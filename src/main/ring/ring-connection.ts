@@ -55,6 +55,10 @@ export class RingConnection {
   /** We join the other side's ring, which has the users already that it sends us. */
   isJoining = false;
   isSynced = false;
+  /** The ring has been synced with this connection in its place. */
+  wasSynced = false;
+  /** The other side came without users when we had no left neighbour: none has given us the ring's. */
+  cameEmpty = false;
   isDropped = false;
   /** We have asked our left neighbour whether it is alive, because another one claims its place. */
   isVerifying = false;

@@ -183,6 +183,7 @@ export class RingSync {
     }
     ring.minMinor = minor;
     if (ring.isSynced) return true;
+    if (this.#topology?.fetchUsers()) return false;
     this.lastRoundMs = Math.max(0, ring.nowMs - this.#sentMs);
     this.setSynced();
     return true;

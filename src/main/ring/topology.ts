@@ -204,6 +204,20 @@ export class Topology {
     this.#setPingTimer(connection);
   }
 
+  /**
+   * The ring is whole, but we lack its users: our left neighbour had none when it came, and got them from its
+   * left afterwards; and to our right is another ring than the one that we come from. It comes again with
+   * all of them. (In Dovecot they stay unknown to us, and we place them anew.)
+   */
+  fetchUsers(): boolean {
+    const { left, right } = this.#ring;
+    if (left === null || !left.cameEmpty) return false;
+    left.cameEmpty = false;
+    if (right === null || right.wasSynced) return false;
+    this.drop(left, 'You had no users when you connected');
+    return true;
+  }
+
   // CONNECT
 
   /** Tells an incoming connection where it belongs, and waits for it to go there. */
@@ -324,6 +338,7 @@ export class Topology {
   setConnectionSynced(connection: RingConnection, isSynced: boolean): void {
     if (connection.isSynced === isSynced) return;
     connection.isSynced = isSynced;
+    if (isSynced) connection.wasSynced = true;
     if (connection.pingSentMs === 0) this.#setPingTimer(connection);
   }
 
