@@ -1,3 +1,4 @@
+import { AssignmentState } from '../../src/shared/memory/assignment.ts';
 import type { MemberRun } from './member-run.ts';
 import { ringFlaw } from './ring-shape.ts';
 import type { SimWorld } from './sim-world.ts';
@@ -55,6 +56,11 @@ function usersOf(run: MemberRun): Map<string, KnownUser> {
   return users;
 }
 
+function isGhost(run: MemberRun, key: string): boolean {
+  const [tag, hash] = key.split('/');
+  return run.userState(tag, Number(hash)) === AssignmentState.expired;
+}
+
 function userDifference(world: SimWorld, runs: readonly MemberRun[]): string | null {
   const { userExpireSecs } = world.options;
   const latestSecs = Math.max(...runs.map(({ nowSecs }) => nowSecs));
@@ -65,7 +71,10 @@ function userDifference(world: SimWorld, runs: readonly MemberRun[]): string | n
     const stamps = known.flatMap((users) => users.get(key)?.stampSecs ?? []);
     if (Math.min(...stamps) + userExpireSecs - slackSecs < latestSecs) continue;
     const ips = known.map((users) => users.get(key)?.ip ?? 'nowhere');
-    if (ips.every((ip) => ip === ips[0])) continue;
+    // Who remembers the user without relying on it asks the others at its next login.
+    const relied = ips.filter((ip, index) => ip !== 'nowhere' || !isGhost(runs[index], key));
+    const isAgreed = relied.every((ip) => ip === relied[0]);
+    if (isAgreed) continue;
     const where = runs.map(({ member }, index) => `${member.name}: ${ips[index]}`);
     return `user ${key} is on ${where.join(', ')}`;
   }

@@ -52,10 +52,9 @@ export class CalmFaults {
     const worker = this.#worker();
     if (worker === null) return;
     this.#world.fired(Fault.slowWorker);
-    const before = worker.delayMs;
     worker.delayMs = this.#random.int(500, 3000);
     this.#world.queue.after(this.#random.int(1000, 20_000), () => {
-      worker.delayMs = before;
+      worker.delayMs = this.#world.workerDelayMs();
     });
   }
 

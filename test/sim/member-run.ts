@@ -1,6 +1,8 @@
 import { Directory } from '../../src/main/directory/directory.ts';
 import type { FlushRequest } from '../../src/main/directory/flush-request.ts';
 import { Ring } from '../../src/main/ring/ring.ts';
+import { assignmentState } from '../../src/shared/memory/assignment.ts';
+import { DirectoryReader } from '../../src/shared/memory/directory-memory.ts';
 import type { FromWorker } from '../../src/shared/messages.ts';
 import { Fault } from './fired-faults.ts';
 import { Death, type SimMember } from './sim-member.ts';
@@ -107,6 +109,13 @@ export class MemberRun implements SimProcess {
 
   tagIndex(tag: string): number {
     return this.#tagNames.indexOf(tag);
+  }
+
+  /** An AssignmentState; 0 = no such user. */
+  userState(tag: string, userHash: number): number {
+    const reader = new DirectoryReader(this.directory.snapshot(), () => undefined);
+    const tagIndex = reader.tagIndex(tag);
+    return tagIndex < 0 ? 0 : assignmentState(reader.find(tagIndex, userHash));
   }
 
   tagName(tagIndex: number): string {
