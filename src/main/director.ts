@@ -76,6 +76,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     ...{ now: Date.now, monotonicNow: () => performance.now(), soon: setImmediate },
     log: (level, text) => log[level](text),
   });
+  const sessions = (filter: SessionFilter): SessionList => supervisor.sessions(filter);
   const running = new RunningDirectory(directory, Date.now);
   const ring = createRing(config, directory, log);
   try {
@@ -86,9 +87,9 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     throw error;
   }
   const listeners = await AdminListeners.listen(config, {
-    director: adminDirector(config, running, ring, moves),
+    director: adminDirector(config, running, ring, { moves, sessions }),
     ...{ directory: running, work, log },
-    sessions: (filter) => supervisor.sessions(filter),
+    sessions,
   }).catch(async (error) => {
     await ring?.stop();
     await supervisor.stop();
@@ -136,7 +137,7 @@ function adminDirector(
   config: Config,
   directory: RunningDirectory,
   edge: RingEdge | null,
-  moves: AdminMoves,
+  own: Pick<AdminDirector, 'moves' | 'sessions'>,
 ): AdminDirector {
   const { listen, maxParallelMoves, maxParallelKicks } = config.director;
   const hasRing = edge !== null && listen !== null;
@@ -144,7 +145,7 @@ function adminDirector(
     view: directory.status,
     orders: directory,
     ring: hasRing ? new RunningRing(edge.ring, listen.port, Date.now) : noRing,
-    ...{ moves, maxParallelMoves, maxParallelKicks },
+    ...{ ...own, maxParallelMoves, maxParallelKicks },
   };
 }
 

@@ -1,4 +1,6 @@
+import type { SessionFilter } from '../../shared/messages.ts';
 import type { AdminMoves } from '../moves/admin-moves.ts';
+import type { SessionList } from '../session-list.ts';
 import type { DirectoryView } from './directory-view.ts';
 
 /** A backend as a command finds it before it changes it. */
@@ -71,6 +73,8 @@ export interface AdminDirector {
   readonly ring: AdminRing;
   /** Postilion's own: long moves as jobs, and the memory of moves. */
   readonly moves: AdminMoves;
+  /** Postilion's own: the sessions of all workers that fit. */
+  readonly sessions: (filter: SessionFilter) => SessionList;
   readonly maxParallelMoves: number;
   readonly maxParallelKicks: number;
 }

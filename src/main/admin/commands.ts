@@ -5,6 +5,7 @@ import { hostCommands } from './host-commands.ts';
 import { moveCommands } from './move-commands.ts';
 import { resetCommands } from './reset-command.ts';
 import { userCommands } from './user-commands.ts';
+import { whoCommands } from './who-command.ts';
 import { whyCommands } from './why-command.ts';
 
 /** All commands of the director-admin protocol by name. */
@@ -12,7 +13,7 @@ export const commands: ReadonlyMap<string, Command> = new Map(
   Object.entries({
     ...{ ...hostCommands, ...resetCommands, ...userCommands, ...directorCommands },
     // Postilion's own.
-    ...{ ...moveCommands, ...whyCommands },
+    ...{ ...moveCommands, ...whoCommands, ...whyCommands },
     'X-DRY-RUN': dryRunCommand((name) => commands.get(name)),
   }),
 );

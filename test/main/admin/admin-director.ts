@@ -4,6 +4,7 @@ import { AdminWork } from '../../../src/main/admin/admin-work.ts';
 import type { DirectoryView } from '../../../src/main/admin/directory-view.ts';
 import { RunningDirectory } from '../../../src/main/directory/running-directory.ts';
 import { noRing } from '../../../src/main/ring/running-ring.ts';
+import { fixedSessions } from '../../support/fixed-sessions.ts';
 import { TestDirectory } from '../directory/test-directory.ts';
 import { testMoves } from '../moves/test-moves.ts';
 
@@ -13,6 +14,7 @@ export function adminOptions(view: DirectoryView, log: string[] = []): AdminServ
   const director: AdminDirector = {
     ...{ view, ring: noRing, maxParallelMoves: 100, maxParallelKicks: 100 },
     moves: testMoves(directory, Date.now),
+    sessions: fixedSessions(),
     orders: new RunningDirectory(directory, Date.now),
   };
   const work = new AdminWork(Date.now, setImmediate);

@@ -7,6 +7,7 @@ import type {
 import { AdminWork } from '../../../src/main/admin/admin-work.ts';
 import type { MailServer } from '../../../src/main/directory/host-set.ts';
 import { RunningDirectory } from '../../../src/main/directory/running-directory.ts';
+import { fixedSessions } from '../../support/fixed-sessions.ts';
 import { START_MS, TestDirectory } from '../directory/test-directory.ts';
 import { testMoves } from '../moves/test-moves.ts';
 
@@ -103,6 +104,7 @@ export class AdminRig {
         () => this.test.nowMs,
         (run) => this.#soon.push(run),
       ),
+      sessions: fixedSessions(),
       maxParallelMoves: limits.maxParallelMoves ?? 100,
       maxParallelKicks: limits.maxParallelKicks ?? 100,
     };

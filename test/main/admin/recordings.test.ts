@@ -8,6 +8,7 @@ import { Ring } from '../../../src/main/ring/ring.ts';
 import { RunningRing } from '../../../src/main/ring/running-ring.ts';
 import { compileUserHash } from '../../../src/shared/user-hash.ts';
 import type { RelayEvent } from '../../support/admin-relay.ts';
+import { fixedSessions } from '../../support/fixed-sessions.ts';
 import { server, TestDirectory } from '../directory/test-directory.ts';
 import { testMoves } from '../moves/test-moves.ts';
 
@@ -73,6 +74,7 @@ class Player {
       ...{ view: directory.status, maxParallelMoves: 100, maxParallelKicks: 100 },
       orders: new RunningDirectory(directory, now),
       moves: testMoves(directory, now),
+      sessions: fixedSessions(),
       ring: new RunningRing(this.#ring, self.port, now),
     };
   }

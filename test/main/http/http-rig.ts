@@ -12,6 +12,7 @@ import { SessionList } from '../../../src/main/session-list.ts';
 import type { ListedSession, SessionFilter } from '../../../src/shared/messages.ts';
 import { compileUserHash } from '../../../src/shared/user-hash.ts';
 import { defaultUserNameRules, normaliseUser } from '../../../src/shared/user-name.ts';
+import { fixedSessions } from '../../support/fixed-sessions.ts';
 import { TestDirectory } from '../directory/test-directory.ts';
 import { testMoves } from '../moves/test-moves.ts';
 
@@ -62,6 +63,7 @@ export class HttpRig {
         ...{ view: view ?? running.status, orders: running, ring: ring ?? new MemoryRing() },
         ...{ maxParallelMoves: 100, maxParallelKicks: 100 },
         moves: this.moves,
+        sessions: fixedSessions(),
       },
       ...{ work, adminSocket: SOCKET },
       sessions: (filter) => this.#list(filter, options.sessions ?? []),
