@@ -117,11 +117,11 @@ class RandomRun {
   }
 
   async run(): Promise<RandomReport> {
-    await Promise.all(this.#lab.members.map((member) => member.start()));
-    await this.#lab.waitForRing();
-    this.#traffic.start();
-    const end = performance.now() + this.#options.minutes * 60_000;
     await this.#try(async () => {
+      await Promise.all(this.#lab.members.map((member) => member.start()));
+      await this.#lab.waitForRing();
+      this.#traffic.start();
+      const end = performance.now() + this.#options.minutes * 60_000;
       while (performance.now() < end && this.#failures.length === 0) {
         await this.#events.step();
         if (this.#options.verbose) console.log(this.#events.journal.at(-1));

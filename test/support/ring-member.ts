@@ -9,6 +9,8 @@ import { type ProgramResult, runProgram } from './run-program.ts';
 
 export type MemberKind = 'real' | 'ours';
 
+const LAST_WORDS_CHARS = 2000;
+
 export interface RingMemberOptions {
   readonly name: string;
   readonly ip: string;
@@ -194,6 +196,13 @@ class OurMember extends Member implements RingMember {
 
   logLines(): string[] {
     return [...this.#earlierLines, ...linesOf(this.#process)];
+  }
+
+  override protocolErrors(): string[] {
+    const errors = super.protocolErrors();
+    const process = this.#process;
+    if (process === null || process.isRunning) return errors;
+    return [...errors, `${this.name} ended by itself: ${process.output.slice(-LAST_WORDS_CHARS)}`];
   }
 
   get #doveadmConfig(): string {
