@@ -5,7 +5,7 @@ import type { FlushRequest } from './flush-request.ts';
 import type { HostUpdate } from './host-changes.ts';
 import { HostSet, type MailServer } from './host-set.ts';
 import { type LoginRequest, LoginRequests } from './login-requests.ts';
-import type { Origin, RingLink } from './ring-link.ts';
+import { type Origin, type RingLink, SELF } from './ring-link.ts';
 import { Sessions } from './sessions.ts';
 import { StaleNews } from './stale-news.ts';
 import { Users } from './users.ts';
@@ -139,6 +139,20 @@ export class DirectoryCore {
   rememberUnsure(tagIndex: number, userHash: number, nowMs: number): void {
     if (!this.hasOthers) this.users.delete(tagIndex, userHash);
     else this.users.put(tagIndex, userHash, AssignmentState.expired, 0, toSecs(nowMs));
+  }
+
+  /**
+   * Tells the other directors that the user was seen on the host. Not of a host that is removed, or has
+   * another tag now: the others know a host's tag only by its address, and would take the user for one of
+   * that tag.
+   */
+  announce(tagIndex: number, userHash: number, hostId: number): void {
+    const host = this.current.hosts.byId(hostId);
+    if (host?.tagIndex !== tagIndex) return;
+    const table = this.users.table(tagIndex);
+    const stampSecs = table.stampSecs(userHash);
+    table.setAnnounced(userHash, stampSecs);
+    this.ring.user(SELF, userHash, host.ip, stampSecs);
   }
 
   /** The user's waiting logins are tried again. */

@@ -243,14 +243,10 @@ export class Directory {
 
   /** The user is on this host, now; the others hear of it. */
   #seen(tagIndex: number, userHash: number, hostId: number, nowMs: number): null {
-    const { users, ring, current } = this.#core;
+    const { users, ring } = this.#core;
     const nowSecs = toSecs(nowMs);
     users.assign(tagIndex, userHash, hostId, nowSecs);
-    if (!ring.hasRight) return null;
-    const table = users.table(tagIndex);
-    const stampSecs = table.stampSecs(userHash);
-    table.setAnnounced(userHash, stampSecs);
-    ring.user(SELF, userHash, current.hosts.ip(hostId), stampSecs);
+    if (ring.hasRight) this.#core.announce(tagIndex, userHash, hostId);
     return null;
   }
 
@@ -420,8 +416,8 @@ export class Directory {
   }
 
   /** We join a ring that has its own hosts: ours count no more, and nobody is told. */
-  forgetHosts(): void {
-    this.#hosts.forgetAll();
+  forgetHosts(nowMs: number): void {
+    this.#hosts.forgetAll(nowMs);
   }
 
   /** Another director has other hosts than we: it hears ours once more. */
@@ -491,9 +487,11 @@ export class Directory {
     const { users, current } = this.#core;
     users.table(tagIndex).forEachInShard(shard, (userHash, word, stampSecs) => {
       const state = assignmentState(word);
-      if (state === AssignmentState.expired) return;
-      const isWeak = state === AssignmentState.weak;
-      visit(userHash, current.hosts.ip(assignedHost(word)), stampSecs, isWeak);
+      const host = current.hosts.byId(assignedHost(word));
+      // Users of a host that is gone, or has another tag, or is flushed, are about to be forgotten.
+      if (state === AssignmentState.expired || host?.tagIndex !== tagIndex) return;
+      if (state === AssignmentState.killing && this.#kills.isPurged(tagIndex, userHash)) return;
+      visit(userHash, host.ip, stampSecs, state === AssignmentState.weak);
     });
   }
 

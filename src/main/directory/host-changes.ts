@@ -20,11 +20,6 @@ interface Purge {
   readonly tagIndex: number;
   readonly hostId: number;
   shardsLeft: number;
-  /**
-   * When the host is back, the users that are left stay. Not in a ring, where others may have come to other users,
-   * unless we are only taking over its hosts.
-   */
-  readonly mayEnd: boolean;
 }
 
 /**
@@ -90,7 +85,7 @@ export class HostChanges {
     // What a removal has not come to yet may stay: the host is back. Not so with another tag, and not in a
     // ring, whose other members may have forgotten these users.
     const purge = this.#purges.findIndex((other) => {
-      return other.mayEnd && other.hostId === host.hostId && other.tagIndex === host.tagIndex;
+      return other.hostId === host.hostId && other.tagIndex === host.tagIndex;
     });
     const isKept = purge >= 0 && this.#core.options.hasRing !== true;
     if (isKept) this.#purges.splice(purge, 1);
@@ -179,19 +174,32 @@ export class HostChanges {
     return changed;
   }
 
-  /** Removes a host. `origin` null: nobody is told. */
-  remove(origin: Origin | null, host: Host, nowMs: number): void {
+  remove(origin: Origin, host: Host, nowMs: number): void {
     const { current, ring, effects } = this.#core;
     current.hosts.remove(host);
     effects.log('info', `Host ${host.ip} removed`);
-    if (origin !== null) {
-      ring.hostRemove(origin, host.ip);
-      this.#core.staleNews.note(host);
-    }
+    ring.hostRemove(origin, host.ip);
+    this.#core.staleNews.note(host);
     this.publish();
-    this.#startPurge(host, nowMs, origin === null);
+    this.#startPurge(host, nowMs);
     ring.desync(nowMs);
     this.#retryLogins(nowMs);
+  }
+
+  /**
+   * Forgets all hosts and users, and tells nobody. Only before the ring was joined for the first time: nobody
+   * has logged in here, so there are no sessions to be killed; and it must be done at once, because the
+   * users of the ring come next.
+   */
+  forgetAll(nowMs: number): void {
+    const { current, users, ring } = this.#core;
+    this.#purges = [];
+    users.clear();
+    for (const host of [...current.hosts.hosts]) {
+      current.hosts.remove(host);
+      ring.desync(nowMs);
+    }
+    this.publish();
   }
 
   /** Forgets the users of a host; it stays. */
@@ -225,9 +233,8 @@ export class HostChanges {
 
   // Purges
 
-  #startPurge({ tagIndex, hostId }: Host, nowMs: number, isTakingOver = false): void {
-    const mayEnd = isTakingOver || this.#core.options.hasRing !== true;
-    this.#purges.push({ tagIndex, hostId, shardsLeft: SHARDS, mayEnd });
+  #startPurge({ tagIndex, hostId }: Host, nowMs: number): void {
+    this.#purges.push({ tagIndex, hostId, shardsLeft: SHARDS });
     this.runPurges(nowMs);
   }
 

@@ -101,6 +101,11 @@ export class Kills {
     return this.#kills.get(userKey(tagIndex, userHash))?.state ?? null;
   }
 
+  /** The user is being forgotten, because its host was removed or flushed. */
+  isPurged(tagIndex: number, userHash: number): boolean {
+    return this.#kills.get(userKey(tagIndex, userHash))?.kind === KillKind.purge;
+  }
+
   /**
    * Moves a user, whatever it is doing. The caller has told nobody yet.
    * @returns true when the move was done at once: no session, and nobody else to ask
@@ -274,6 +279,21 @@ export class Kills {
       (isElsewhere && this.#core.wasSeenJustNow(stampSecs, nowMs));
     if (isServed) this.#tellWorkers([kill], hostId, nowMs);
     else if (kill.openBatches === 0) this.#closed(kill, nowMs);
+  }
+
+  /**
+   * The host that a moved user was to go to is gone. Another director has forgotten the user sooner than we
+   * and has placed it anew: it goes there, for us too. False: our target is there, and stays.
+   */
+  adopt(userHash: number, host: Host): boolean {
+    const { tagIndex, hostId } = host;
+    const { users, current } = this.#core;
+    const kill = this.#kills.get(userKey(tagIndex, userHash));
+    const target = current.hosts.byId(assignedHost(users.table(tagIndex).get(userHash)));
+    if (kill === undefined || kill.kind === KillKind.purge) return false;
+    if (target?.tagIndex === tagIndex) return false;
+    users.mark(tagIndex, userHash, AssignmentState.killing, hostId);
+    return true;
   }
 
   /** The host that a conflict is being resolved to; undefined: there is none, or another kill. */

@@ -130,9 +130,11 @@ export class RingRefresh {
       return 'changed';
     }
     if (state === AssignmentState.killing) {
+      if (news.isWeak) return 'refused';
       // On its way to where its word says; the sender does not know of that yet.
+      if (this.#kills.adopt(userHash, host)) return 'changed';
       this.#kills.heard(host.tagIndex, userHash);
-      return news.isWeak ? 'refused' : 'none';
+      return 'none';
     }
     if (news.isWeak) return this.#becomeWeak(news, nowMs);
     if (hostId === host.hostId) return 'none';

@@ -1,7 +1,6 @@
 import { AssignmentState, assignedHost, assignmentState } from '../../shared/memory/assignment.ts';
 import { SHARDS } from '../../shared/memory/user-table.ts';
 import { type DirectoryCore, toSecs } from './core.ts';
-import { SELF } from './ring-link.ts';
 
 /** A sweep visits the whole table in this time, or a tenth of user_expire if that is less. */
 const SWEEP_PASS_MS = 10_000;
@@ -106,15 +105,12 @@ export class Sweeper {
   }
 
   #announce(tagIndex: number, userHashes: readonly number[]): void {
-    const { users, current, ring } = this.#core;
-    const table = users.table(tagIndex);
+    const table = this.#core.users.table(tagIndex);
     for (const userHash of userHashes) {
       const word = table.get(userHash);
-      const stampSecs = table.stampSecs(userHash);
       if (assignmentState(word) !== AssignmentState.assigned) continue;
-      if (table.announcedSecs(userHash) === stampSecs) continue;
-      table.setAnnounced(userHash, stampSecs);
-      ring.user(SELF, userHash, current.hosts.ip(assignedHost(word)), stampSecs);
+      if (table.announcedSecs(userHash) === table.stampSecs(userHash)) continue;
+      this.#core.announce(tagIndex, userHash, assignedHost(word));
     }
   }
 }

@@ -5,6 +5,7 @@ import {
   packAssignment,
 } from '../../shared/memory/assignment.ts';
 import type { Publication, TagMemory } from '../../shared/memory/directory-memory.ts';
+import { SHARDS } from '../../shared/memory/user-table.ts';
 import { UserTableWriter } from './user-table-writer.ts';
 
 /** The user tables of all tags, and how many users each host has. */
@@ -75,6 +76,17 @@ export class Users {
     const table = this.table(tagIndex);
     this.#count(table.get(userHash), -1);
     table.delete(userHash);
+  }
+
+  /** Forgets everybody. */
+  clear(): void {
+    for (let tagIndex = 0; tagIndex < this.#tables.length; tagIndex++) {
+      const table = this.table(tagIndex);
+      for (let shard = 0; shard < SHARDS; shard++) {
+        if (table.isUnused(shard)) continue;
+        table.forEachInShard(shard, (userHash) => this.delete(tagIndex, userHash));
+      }
+    }
   }
 
   /** Users of a host; those that have expired here are not counted. */

@@ -86,10 +86,7 @@ export class WeakUsers {
     if (!weak?.isOurs || assignmentState(word) !== AssignmentState.weak) return;
     const hostId = assignedHost(word);
     this.settle(tagIndex, userHash, hostId, toSecs(nowMs), nowMs);
-    const table = this.#core.users.table(tagIndex);
-    const stampSecs = table.stampSecs(userHash);
-    table.setAnnounced(userHash, stampSecs);
-    this.#core.ring.user(SELF, userHash, this.#core.current.hosts.ip(hostId), stampSecs);
+    this.#core.announce(tagIndex, userHash, hostId);
   }
 
   /** The user is weak no more. */
