@@ -82,7 +82,7 @@ export interface ListedSession {
 
 /** Which sessions are listed: those that fit everything that is not null. */
 export interface SessionFilter {
-  /** Normalised name, as latin1 string. */
+  /** As the user would give it at a login (latin1 string). */
   readonly user: string | null;
   readonly userHash: number | null;
   /** Canonical address. */

@@ -9,10 +9,12 @@ import type {
   FromWorker,
   ProtocolName,
   ServiceAddress,
+  SessionFilter,
   ToWorker,
   WorkerStart,
 } from '../shared/messages.ts';
 import { compileUserHash } from '../shared/user-hash.ts';
+import { normaliseUser } from '../shared/user-name.ts';
 import { BackendHealth } from './backend-health.ts';
 import type { BackendLink } from './backend-link.ts';
 import { DirectoryClient } from './directory-client.ts';
@@ -145,12 +147,9 @@ class Worker {
       case 'kick-field':
         this.#kickField(message.killId, message.field, message.value);
         break;
-      case 'list-sessions': {
-        const { requestId, filter, from } = message;
-        const part = listSessions(this.#directory, this.#hashUser, filter, from);
-        this.#post({ kind: 'sessions', requestId, ...part });
+      case 'list-sessions':
+        this.#listSessions(message.requestId, message.filter, message.from);
         break;
-      }
     }
   }
 
@@ -164,6 +163,15 @@ class Worker {
     const slots = this.#directory.slotsOfHash(this.#hashUser(value));
     const named = slots.filter((slot) => isNamed(this.#directory.session(slot)!));
     this.#directory.kickSlots(killId, named);
+  }
+
+  #listSessions(requestId: number, filter: SessionFilter, from: number): void {
+    const rules = this.#contexts.imap.userNameRules;
+    // A name that cannot be anybody's is nobody's.
+    const user = filter.user === null ? null : (normaliseUser(filter.user, rules) ?? '');
+    const named = { ...filter, user };
+    const part = listSessions(this.#directory, this.#hashUser, named, from);
+    this.#post({ kind: 'sessions', requestId, ...part });
   }
 
   #post(message: FromWorker): void {
