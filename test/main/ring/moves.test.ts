@@ -188,11 +188,12 @@ describe('a move that another orders', () => {
     expect(isLetIn(rig)).toBe(false);
   });
 
-  test('to a host that we do not know is passed over', () => {
-    const { rig, left, right } = RingRig.synced();
-    right.take();
-    left.order('USER-MOVE', USER, '10.0.0.99');
-    expect([rig.hostOf(USER), right.take()]).toEqual([null, []]);
+  test('to a host that we do not have goes on, and our sessions are killed: others let the user in there', () => {
+    const scene = withSession();
+    const line = scene.left.order('USER-MOVE', USER, '10.0.0.99');
+    expect(scene.right.take()).toEqual([line]);
+    expect(scene.rig.kicks.map(({ userHashes }) => userHashes)).toEqual([[USER]]);
+    expect(isLetIn(scene.rig)).toBe(false);
   });
 });
 
