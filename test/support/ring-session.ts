@@ -69,10 +69,11 @@ export class RingSession {
     const session = new RingSession(user, route);
     try {
       const greeting = await session.#take(/^\* OK .*\r\n/m, ANSWER_DEADLINE_MS);
-      if (greeting === null) throw new LoginFailure(user, session.#whyNot('unreachable'), '');
+      if (greeting === null)
+        throw new LoginFailure(user, session.#whyNot('unreachable'), 'no greeting');
       session.#send(`a LOGIN ${user} pass\r\n`);
       const answer = await session.#take(/^a (?:OK|NO|BAD) .*\r\n/m, LOGIN_DEADLINE_MS);
-      if (answer === null) throw new LoginFailure(user, session.#whyNot('cut'), session.#received);
+      if (answer === null) throw new LoginFailure(user, session.#whyNot('cut'), 'no answer');
       if (!answer.startsWith('a OK')) throw new LoginFailure(user, 'refused', answer.trim());
       return session;
     } catch (error) {

@@ -106,6 +106,7 @@ export class RingTraffic {
   }
 
   async #login(member: RingMember, user: string): Promise<RingSession | null> {
+    const start = performance.now();
     try {
       const session = await this.#lab.login(member, user);
       this.logins++;
@@ -119,7 +120,8 @@ export class RingTraffic {
       }
       this.failures[error.reason]++;
       const at = ((performance.timeOrigin + performance.now()) / 1000).toFixed(3);
-      this.failureLog.push(`${at} by ${member.name}: ${error.message}`);
+      const ms = (performance.now() - start).toFixed(0);
+      this.failureLog.push(`${at} by ${member.name} after ${ms} ms: ${error.message}`);
       if (error.reason === 'refused') {
         const text = error.message.replace(/^.*?refused: /, '').replace(/\d+/g, '#');
         this.refusals.set(text, (this.refusals.get(text) ?? 0) + 1);
