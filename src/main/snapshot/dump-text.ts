@@ -30,8 +30,10 @@ export interface AdminOrder {
   readonly text: string;
 }
 
-const LINE =
-  /^(?:doveadm|postilion)\s+director\s+(add|remove|up|down)(?:\s+-a\s+\S+)?\s+(\S+)(?:\s+(\S+))?$/;
+const PROGRAMS: readonly string[] = ['doveadm', 'postilion'];
+const VERBS = ['add', 'remove', 'up', 'down'] as const;
+/** As a shell would: in single quotes everything stands for itself, and `\\'` is a quote. */
+const WORD_PART = /'([^']*)'|\\(.)|([^'\\\s]+)/y;
 
 /**
  * Reads what `doveadm director dump` or ours prints: `doveadm director add [-a SOCKET] HOST[@TAG] WEIGHT` and
@@ -60,18 +62,23 @@ export function parseDump(text: string): DumpEntry[] {
 }
 
 function parseLine(line: string, number: number): DumpEntry {
-  const [, verb, target, countText] = LINE.exec(line) ?? [];
-  if (verb === undefined) {
+  const [program, word, verbText, ...rest] = splitWords(line) ?? [];
+  const verb = VERBS.find((known) => known === verbText);
+  const args = rest[0] === '-a' ? rest.slice(2) : rest;
+  if (!PROGRAMS.includes(program) || word !== 'director' || verb === undefined || !args[0]) {
     throw new DumpError(number, 'expected `doveadm director add HOST WEIGHT` or `… remove HOST`');
   }
+  const [target, countText, ...more] = args;
   const at = target.indexOf('@');
   const ip = canonicalAddress(at < 0 ? target : target.slice(0, at));
   const tag = at < 0 ? '' : target.slice(at + 1);
   if (ip === null) throw new DumpError(number, 'expected an IP address');
+  if (more.length > 0) throw new DumpError(number, 'expected nothing behind the weight');
   if (verb !== 'add') {
-    if (at >= 0 || countText !== undefined)
+    if (at >= 0 || countText !== undefined) {
       throw new DumpError(number, 'expected the address alone');
-    return { kind: verb as 'remove', ip };
+    }
+    return { kind: verb, ip };
   }
   if (!isTag(tag)) throw new DumpError(number, 'expected a tag without blank and @');
   const vhostCount = parseUint32(countText ?? '');
@@ -79,6 +86,26 @@ function parseLine(line: string, number: number): DumpEntry {
     throw new DumpError(number, `expected a weight from 0 to ${MAX_VHOST_COUNT}`);
   }
   return { kind: 'add', ip, tag, vhostCount };
+}
+
+/** Null: a quote is not closed. */
+function splitWords(line: string): string[] | null {
+  const words: string[] = [];
+  let word: string | null = null;
+  for (let at = 0; at < line.length; ) {
+    if (/\s/.test(line[at])) {
+      if (word !== null) words.push(word);
+      word = null;
+      at++;
+      continue;
+    }
+    WORD_PART.lastIndex = at;
+    const [part, quoted, escaped, plain] = WORD_PART.exec(line) ?? [];
+    if (part === undefined) return null;
+    word = (word ?? '') + (quoted ?? escaped ?? plain);
+    at += part.length;
+  }
+  return word === null ? words : [...words, word];
 }
 
 /** A backend as it is. */
