@@ -49,6 +49,7 @@ export class AdminServer {
       serveClient(
         socket,
         (wake) => new AdminConnection({ director, work, log: clientLog, who }, wake),
+        (fault) => clientLog('error', `fault of a command: ${fault}`),
       );
     });
   }
@@ -149,7 +150,11 @@ async function removeStaleSocket(path: string): Promise<void> {
 }
 
 /** Moves bytes between a socket and the engine; reads only when the engine has nothing to say. */
-function serveClient(socket: Socket, create: (wake: () => void) => AdminConnection): void {
+function serveClient(
+  socket: Socket,
+  create: (wake: () => void) => AdminConnection,
+  onFault: (text: string) => void,
+): void {
   let isScheduled = false;
   const schedule = (): void => {
     if (isScheduled) return;
@@ -160,10 +165,21 @@ function serveClient(socket: Socket, create: (wake: () => void) => AdminConnecti
     });
   };
   const connection = create(schedule);
+  /** A fault of ours costs its client the connection, and nobody else anything. */
+  const nextPiece = (): string | null => {
+    try {
+      return connection.next();
+    } catch (error) {
+      onFault(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      socket.destroy();
+      return null;
+    }
+  };
   /** One piece at a time, so that other clients and the directory get their turn in between. */
   const pump = (): void => {
     if (socket.destroyed) return;
-    const piece = connection.next();
+    const piece = nextPiece();
+    if (socket.destroyed) return;
     if (piece === null) {
       // Closed as soon as all is written, whether or not the client closes too.
       if (connection.isDone) socket.destroySoon();

@@ -58,6 +58,8 @@ function* moveUser({ director, log }: CommandContext, args: readonly string[]): 
   const bad = 'doveadm sent invalid USER-MOVE parameters';
   const ip = needAddress(address, bad);
   const hash = hashOf(director.view, name);
+  // Nobody's hash: the hash of a name is never 0.
+  if (hash === 0) throw new BadCommand(bad);
   const outcome = director.orders.moveUserHash(hash, ip);
   if (outcome === 'unknown-host') {
     yield 'NOTFOUND\n';

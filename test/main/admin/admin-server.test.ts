@@ -1,13 +1,14 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
-import { connect, createServer, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { adminLimits } from '../../../src/main/admin/admin-limits.ts';
 import { AdminServer } from '../../../src/main/admin/admin-server.ts';
 import type { DirectoryView } from '../../../src/main/admin/directory-view.ts';
+import { noRing } from '../../../src/main/ring/running-ring.ts';
 import { eventually, withDeadline } from '../../support/deadline.ts';
 import { runProgram } from '../../support/run-program.ts';
 import { adminOptions } from './admin-director.ts';
@@ -110,6 +111,23 @@ describe('the director-admin socket', () => {
     expect(await readAll(next)).toContain('10.0.0.1\t1700000000');
   });
 
+  it('loses a client and nothing else by a fault of ours', async () => {
+    const broken = new MemoryDirectory([{}]);
+    broken.currentHost = () => {
+      throw new Error('broken');
+    };
+    const { socketPath, log } = await startServer(broken);
+    const socket = open(socketPath);
+    socket.write(`${HANDSHAKE}HOST-LIST-REMOVED\nUSER-LOOKUP\t5\nHOST-LIST\n`);
+    expect(await readAll(socket)).toBe(`${HANDSHAKE}\n`);
+    expect(log).toEqual([
+      expect.stringMatching(/^admin\(unix socket\): fault of a command: Error: broken\n/),
+    ]);
+    const other = open(socketPath);
+    other.end(`${HANDSHAKE}HOST-LIST-REMOVED\n`);
+    expect(await readAll(other)).toBe(`${HANDSHAKE}\n`);
+  });
+
   it('has a limit of clients', async () => {
     const { socketPath, server, log } = await startServer();
     const clients = Array.from({ length: adminLimits.clients }, () => open(socketPath));
@@ -122,6 +140,65 @@ describe('the director-admin socket', () => {
     const late = open(socketPath);
     late.end();
     expect(await readAll(late)).toBe(HANDSHAKE);
+  });
+});
+
+describe('a TCP listener', () => {
+  it('serves, and knows who orders what', async () => {
+    const log: string[] = [];
+    const server = await AdminServer.listenTcp(
+      { ip: '127.0.0.1', port: 0 },
+      adminOptions(empty, log),
+    );
+    onTestFinished(() => server.close());
+    const socket = connect(server.port, '127.0.0.1');
+    socket.end(`${HANDSHAKE}HOST-LIST\nUSER-KICK\tfoo\nbogus\n`);
+    expect(await readAll(socket)).toBe(`${HANDSHAKE}10.0.0.1\t100\t0\t\tU\t0\n\nOK\n`);
+    expect(log).toEqual([
+      expect.stringMatching(/^admin\(127\.0\.0\.1:\d+\): USER-KICK foo$/),
+      expect.stringMatching(/^admin\(127\.0\.0\.1:\d+\): doveadm sent unknown command: bogus$/),
+    ]);
+  });
+
+  it('may be impossible', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void taken.close());
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const server = AdminServer.listenTcp({ ip: '127.0.0.1', port }, adminOptions(empty));
+    await expect(server).rejects.toMatchObject({
+      code: 'ADMIN_SOCKET',
+      message: `cannot listen on 127.0.0.1:${port} (EADDRINUSE)`,
+    });
+  });
+});
+
+describe('a client that has to wait', () => {
+  it('is told when it is over, and others are served meanwhile', async () => {
+    const options = adminOptions(empty);
+    let isSynced = false;
+    const ring = { ...noRing, isSynced: false };
+    Object.defineProperty(ring, 'isSynced', { get: () => isSynced });
+    const server = await AdminServer.listenTcp(
+      { ip: '127.0.0.1', port: 0 },
+      { ...options, director: { ...options.director, ring } },
+    );
+    onTestFinished(() => server.close());
+    const socket = connect(server.port, '127.0.0.1');
+    socket.end(`${HANDSHAKE}HOST-UP\t10.0.0.9\nHOST-LIST-REMOVED\n`);
+    await once(socket, 'readable');
+    await eventually('a wait', 5000, () => options.work.waitCount === 1);
+    const other = connect(server.port, '127.0.0.1');
+    other.end(`${HANDSHAKE}HOST-LIST-REMOVED\n`);
+    expect(await readAll(other)).toBe(`${HANDSHAKE}\n`);
+    const gone = connect(server.port, '127.0.0.1');
+    gone.write(`${HANDSHAKE}HOST-UP\t10.0.0.9\nHOST-LIST\n`);
+    await eventually('another wait', 5000, () => options.work.waitCount === 2);
+    gone.resetAndDestroy();
+    isSynced = true;
+    options.work.run();
+    expect(await readAll(socket)).toBe(`${HANDSHAKE}NOTFOUND\n\n`);
+    await eventually('no client left', 5000, () => server.clientCount === 0);
   });
 });
 

@@ -37,6 +37,7 @@ describe('USER-MOVE', () => {
 
   it.each([
     ['USER-MOVE\t77\t10.0.0.9', 'NOTFOUND\n', []],
+    ['USER-MOVE\t0\t10.0.0.1', '', ['warn doveadm sent invalid USER-MOVE parameters']],
     ['USER-MOVE\t77', '', ['warn doveadm sent invalid USER-MOVE parameters']],
     ['USER-MOVE', '', ['warn doveadm sent invalid USER-MOVE parameters']],
     ['USER-MOVE\t77\tfoo', '', ['warn doveadm sent invalid USER-MOVE parameters']],
