@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type EmbeddedBackend, startEmbeddedBackends } from '../../src/embedded/backend.ts';
 import { OverlapMonitor } from '../../src/embedded/overlap-monitor.ts';
-import { KICK_TIMEOUT_MS } from '../../src/main/directory/kills.ts';
+import { KICK_TIMEOUT_MS } from '../../src/main/directory/worker-kicks.ts';
 import { blockOneThread } from '../support/block-thread.ts';
 import { eventually, withDeadline } from '../support/deadline.ts';
 import { MailSession } from '../support/director-sessions.ts';

@@ -1,5 +1,5 @@
 import type { DirectoryCore } from './core.ts';
-import { KICK_TIMEOUT_MS } from './kills.ts';
+import { KICK_TIMEOUT_MS } from './worker-kicks.ts';
 
 interface FieldKick {
   readonly waitingFor: Set<number>;

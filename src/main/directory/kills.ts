@@ -3,6 +3,7 @@ import { type DirectoryCore, toSecs } from './core.ts';
 import type { Host } from './host-set.ts';
 import { userKey } from './login-requests.ts';
 import { type Origin, SELF } from './ring-link.ts';
+import { WorkerKicks } from './worker-kicks.ts';
 
 /**
  * A move that takes longer does not wait for USER-KILLED any more (DIRECTOR_USER_MOVE_TIMEOUT_MSECS of
@@ -11,8 +12,6 @@ import { type Origin, SELF } from './ring-link.ts';
 export const MOVE_TIMEOUT_MS = 30_000;
 /** A ring that does not become synced in this time is waited for no longer. */
 export const MOVE_GIVE_UP_MS = 150_000;
-/** A worker that has not closed a kicked session by then hangs, and is ended. */
-export const KICK_TIMEOUT_MS = 20_000;
 
 export const KillKind = {
   /** Ordered by somebody; every director of the ring kills the user's sessions and says so. */
@@ -64,12 +63,6 @@ interface UserKill {
   readyMs: number;
 }
 
-interface Batch {
-  readonly kills: readonly UserKill[];
-  readonly waitingFor: Set<number>;
-  readonly hangMs: number;
-}
-
 /**
  * Users whose sessions are being killed. For each: main has marked the word, tells the workers, and
  * waits until every worker has closed the user's sockets; a move then goes through the ring until
@@ -78,13 +71,14 @@ interface Batch {
 export class Kills {
   readonly #core: DirectoryCore;
   readonly #kills = new Map<number, UserKill>();
-  readonly #batches = new Map<number, Batch>();
+  readonly #workers: WorkerKicks<UserKill>;
   #purges = 0;
   /** Users whose sockets are not all closed. */
   #open = 0;
 
   constructor(core: DirectoryCore) {
     this.#core = core;
+    this.#workers = new WorkerKicks(core, (kills, nowMs) => this.#allClosed(kills, nowMs));
   }
 
   /** Users being killed. */
@@ -99,6 +93,14 @@ export class Kills {
 
   stateOf(tagIndex: number, userHash: number): KillState | null {
     return this.#kills.get(userKey(tagIndex, userHash))?.state ?? null;
+  }
+
+  /** All users are forgotten, and nobody has a session. */
+  clear(): void {
+    this.#kills.clear();
+    this.#workers.clear();
+    this.#purges = 0;
+    this.#open = 0;
   }
 
   /** The user is being forgotten, because its host was removed or flushed. */
@@ -376,47 +378,25 @@ export class Kills {
   }
 
   #tellWorkers(kills: readonly UserKill[], exceptHostId: number, nowMs: number): void {
-    const killId = this.#core.nextKillId();
-    const { tagIndex } = kills[0];
-    const userHashes = kills.map(({ userHash }) => userHash);
-    const batch: Batch = {
-      kills,
-      waitingFor: new Set(this.#core.sessions.workerIds()),
-      hangMs: nowMs + KICK_TIMEOUT_MS,
-    };
     for (const kill of kills) {
       kill.exceptHostId = exceptHostId;
       if (kill.openBatches++ === 0) this.#open++;
     }
-    if (batch.waitingFor.size === 0) {
-      this.#allClosed(batch, nowMs);
-      return;
-    }
-    this.#batches.set(killId, batch);
-    for (const workerId of [...batch.waitingFor]) {
-      this.#core.effects.kick(workerId, killId, tagIndex, userHashes, exceptHostId);
-    }
+    this.#workers.order(kills, exceptHostId, nowMs);
   }
 
-  /** A worker has closed all sessions of the batch. */
+  /** A worker has closed all sessions of an order. */
   acknowledge(killId: number, workerId: number, nowMs: number): void {
-    const batch = this.#batches.get(killId);
-    if (batch !== undefined) this.#strike(killId, batch, workerId, nowMs);
+    this.#workers.acknowledge(killId, workerId, nowMs);
   }
 
   /** A worker is gone, and its sockets with it: that acknowledges everything. */
   workerGone(workerId: number, nowMs: number): void {
-    for (const [killId, batch] of this.#batches) this.#strike(killId, batch, workerId, nowMs);
+    this.#workers.workerGone(workerId, nowMs);
   }
 
-  #strike(killId: number, batch: Batch, workerId: number, nowMs: number): void {
-    if (!batch.waitingFor.delete(workerId) || batch.waitingFor.size > 0) return;
-    this.#batches.delete(killId);
-    this.#allClosed(batch, nowMs);
-  }
-
-  #allClosed(batch: Batch, nowMs: number): void {
-    for (const kill of batch.kills) {
+  #allClosed(kills: readonly UserKill[], nowMs: number): void {
+    for (const kill of kills) {
       if (--kill.openBatches > 0) continue;
       this.#open--;
       this.#closed(kill, nowMs);
@@ -575,10 +555,7 @@ export class Kills {
       if (kill.readyMs <= nowMs) this.#finish(kill, nowMs);
       else if (kill.kind !== KillKind.purge) this.#checkTime(kill, nowMs);
     }
-    for (const batch of this.#batches.values()) {
-      if (batch.hangMs > nowMs) continue;
-      for (const workerId of batch.waitingFor) this.#core.effects.workerHangs(workerId);
-    }
+    this.#workers.tick(nowMs);
   }
 
   /** The user is never let in while a session of our own is still open. */

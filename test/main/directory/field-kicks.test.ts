@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { KICK_TIMEOUT_MS } from '../../../src/main/directory/kills.ts';
 import { SELF } from '../../../src/main/directory/ring-link.ts';
+import { KICK_TIMEOUT_MS } from '../../../src/main/directory/worker-kicks.ts';
 import { createRegistry } from '../../../src/shared/memory/session-registry.ts';
 import { TestDirectory } from './test-directory.ts';
 
