@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
-import { tabEscape } from '../../shared/wire/tab-escape.ts';
+import { splitTabEscaped, tabEscape } from '../../shared/wire/tab-escape.ts';
 import { ADMIN_HANDSHAKE, isCompatibleHandshake } from '../admin/admin-protocol.ts';
 import { CommandError } from './command-error.ts';
 import { ExitCode } from './exit-code.ts';
@@ -23,6 +23,7 @@ export class DirectorClient {
   readonly target: string;
   readonly #socket: Socket;
   readonly #lines: AsyncGenerator<string, void>;
+  #tellEffect: ((effect: string) => void) | null = null;
 
   private constructor(target: string, socket: Socket) {
     this.target = target;
@@ -54,13 +55,23 @@ export class DirectorClient {
     }
   }
 
+  /** From now on commands change nothing; `tell` hears what they would do (a Postilion's only). */
+  dryRun(tell: (effect: string) => void): void {
+    this.#tellEffect = tell;
+  }
+
   send(command: string, ...args: readonly string[]): void {
-    this.#socket.write(`${[command, ...args].map(tabEscape).join('\t')}\n`, 'latin1');
+    const prefix = this.#tellEffect === null ? [] : ['X-DRY-RUN'];
+    this.#socket.write(`${[...prefix, command, ...args].map(tabEscape).join('\t')}\n`, 'latin1');
   }
 
   /** The one line of an answer. */
   async readLine(): Promise<string> {
-    const line = await this.#nextLine();
+    let line = await this.#nextLine();
+    while (this.#tellEffect !== null && line?.startsWith('WOULD\t')) {
+      this.#tellEffect(`would ${splitTabEscaped(line)[1]}`);
+      line = await this.#nextLine();
+    }
     if (line !== null) return line;
     const text = `${this.target} unexpectedly disconnected`;
     throw new CommandError(text, ExitCode.TempFail, { kind: 'Error' });

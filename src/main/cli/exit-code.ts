@@ -13,5 +13,7 @@ export const ExitCode = {
   Protocol: 76,
   /** EX_CONFIG */
   Config: 78,
+  /** As a shell counts SIGINT: the user has interrupted it. */
+  Interrupted: 130,
 } as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];

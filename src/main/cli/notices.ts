@@ -7,6 +7,8 @@ export class Notices {
   readonly #write: (bytes: Buffer) => void;
   readonly #isVerbose: boolean;
   exitCode: ExitCode = ExitCode.Ok;
+  /** What was done is not told, because it was not. */
+  isDryRun = false;
 
   constructor(write: (bytes: Buffer) => void, isVerbose: boolean) {
     this.#write = write;
@@ -31,7 +33,7 @@ export class Notices {
 
   /** With -v only. */
   info(text: string): void {
-    if (this.#isVerbose) this.#say('Info', text);
+    if (this.#isVerbose && !this.isDryRun) this.#say('Info', text);
   }
 
   /** The end of a command. */

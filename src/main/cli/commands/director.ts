@@ -5,7 +5,7 @@ import type { Config } from '../../config/config.ts';
 import type { ByteOutput } from '../byte-output.ts';
 import { CommandError } from '../command-error.ts';
 import { ExitCode } from '../exit-code.ts';
-import { GetoptError, type Given, parseArguments } from '../getopt.ts';
+import { GetoptError, type Given, type Parameter, parseArguments } from '../getopt.ts';
 import { Notices } from '../notices.ts';
 import type { Formatter } from '../print/formatter.ts';
 import { createFormatter, FORMAT_NAMES } from '../print/report.ts';
@@ -13,18 +13,34 @@ import { type Call, type DirectorCommand, UsageError } from './director/call.ts'
 import { dump } from './director/dump.ts';
 import { add, down, flush, remove, up, update } from './director/hosts.ts';
 import { map } from './director/map.ts';
+import { drain, moves, rebalance } from './director/move-jobs.ts';
+import { restore } from './director/restore.ts';
 import { ringAdd, ringRemove, ringStatus } from './director/ring.ts';
 import { status } from './director/status.ts';
 import { kick, move } from './director/users.ts';
+import { why } from './director/why.ts';
 
 const DEFAULT_BASE_DIR = '/run/postilion';
 const DEFAULT_USERNAME_HASH = '%Lu';
 const NAME_WIDTH = 12;
 
-const COMMANDS: readonly DirectorCommand[] = [
+const DOVEADM_COMMANDS: readonly DirectorCommand[] = [
   ...[add, down, dump, flush, kick, map, move, remove],
   ...[ringAdd, ringRemove, ringStatus, status, up, update],
 ];
+const COMMANDS: readonly DirectorCommand[] = [
+  ...DOVEADM_COMMANDS,
+  // Postilion's own.
+  ...[drain, moves, rebalance, restore, why],
+];
+/** All have it: `-f json` by another name, and what is no list as an object a line. */
+const JSON_SWITCH: Parameter = { name: 'json', kind: 'switch' };
+/** Of commands that change something. */
+const DRY_RUN_SWITCH: Parameter = { name: 'dry-run', kind: 'switch' };
+const CHANGING: ReadonlySet<DirectorCommand> = new Set([
+  ...[add, down, flush, kick, move, remove, ringAdd, ringRemove, up, update],
+  ...[drain, rebalance, restore],
+]);
 
 /** What stands before the sub-command, on either side of the word director. */
 export interface DirectorOptions {
@@ -71,19 +87,21 @@ export async function runDirector(
   const notices = new Notices((bytes) => process.stderr.write(bytes), options.isVerbose);
   const found = findCommand(words);
   if (words.includes('--help')) {
-    output.add(found === null ? groupUsage() : commandUsage(found.command));
+    output.add(found === null ? groupUsage(COMMANDS) : commandUsage(found.command));
     await output.flush();
     return ExitCode.Ok;
   }
   try {
     const format = checkFormat(options.format);
     if (found === null) {
-      notices.line(groupUsage().trimEnd());
+      // As doveadm says it; all are in --help.
+      notices.line(groupUsage(DOVEADM_COMMANDS).trimEnd());
       return ExitCode.Usage;
     }
     const { command, args } = found;
     const word = command.name.split(' ').at(-1) as string;
-    const given = parseArguments(word, command.parameters, args);
+    const own = CHANGING.has(command) ? [JSON_SWITCH, DRY_RUN_SWITCH] : [JSON_SWITCH];
+    const given = parseArguments(word, [...command.parameters, ...own], args);
     const call = await createCall(options, given, { format, notices, output });
     try {
       await command.run(call);
@@ -126,9 +144,9 @@ function commandUsage({ name, usage }: DirectorCommand): string {
 }
 
 /** All sub-commands in order, those of two words in one line. */
-function groupUsage(): string {
+function groupUsage(commands: readonly DirectorCommand[]): string {
   const lines = new Map<string, string>();
-  for (const { name, usage } of COMMANDS) {
+  for (const { name, usage } of commands) {
     const [first, second] = name.split(' ');
     const before = lines.get(first);
     if (second === undefined) lines.set(first, usage);
@@ -150,7 +168,8 @@ async function createCall(
   common: { format: string | null; notices: Notices; output: ByteOutput },
 ): Promise<Call & { emptyReport(): string }> {
   const config = await configOf(options);
-  const format = common.format ?? checkFormat(given.get('format') ?? null);
+  const asked = given.has('json') ? 'json' : (given.get('format') ?? null);
+  const format = common.format ?? checkFormat(asked);
   let hasReport = false;
   return {
     given,
@@ -166,6 +185,7 @@ async function createCall(
     /** A form that was asked for and not used leaves a trace in doveadm. */
     emptyReport() {
       if (hasReport) return '';
+      if (given.has('json')) return '';
       return format === 'tab' ? '\n' : format === 'json' ? '[]' : '';
     },
   };

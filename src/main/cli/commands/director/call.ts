@@ -3,6 +3,7 @@ import { DirectorClient } from '../../director-client.ts';
 import type { Given, Parameter } from '../../getopt.ts';
 import type { Notices } from '../../notices.ts';
 import type { Formatter } from '../../print/formatter.ts';
+import { escapeJson } from '../../print/json.ts';
 
 /** A sub-command of `director`, as doveadm 2.3.19.1 has it. */
 export interface DirectorCommand {
@@ -32,12 +33,20 @@ export interface Call {
   formatter(own?: Formatter): Formatter;
 }
 
+function jsonEffect(effect: string): string {
+  return `{"would":"${escapeJson(effect)}"}\n`;
+}
+
 /** Runs with a connection; that comes first, whatever is wrong with the arguments. */
 export async function withClient(
-  { target }: Call,
+  { target, given, output, notices }: Call,
   run: (client: DirectorClient) => Promise<void>,
 ): Promise<void> {
   const client = await DirectorClient.connect(target);
+  if (given.has('dry-run')) {
+    notices.isDryRun = true;
+    client.dryRun((effect) => output.add(given.has('json') ? jsonEffect(effect) : `${effect}\n`));
+  }
   try {
     await run(client);
   } finally {

@@ -12,6 +12,7 @@ import {
   UsageError,
   withClient,
 } from './call.ts';
+import { knowsJobs, watchFlush } from './move-jobs.ts';
 
 /** As none: the weight is left as it is. */
 const NO_VHOST_COUNT = 0xffffffff;
@@ -105,10 +106,17 @@ export const flush: DirectorCommand = {
     socketPath,
     { name: 'force-flush', short: 'F', kind: 'switch' },
     { name: 'max-parallel', kind: 'number' },
+    { name: 'progress', kind: 'switch' },
     positional('host'),
   ],
   run: (call) => withClient(call, (client) => flushHost(call, client)),
 };
+
+/** Somebody watches: progress is shown. (To others it is all the same as doveadm.) */
+function isWatched({ given }: Call): boolean {
+  if (given.has('force-flush') || given.has('dry-run')) return false;
+  return given.has('progress') || given.has('json') || process.stderr.isTTY === true;
+}
 
 async function flushHost(call: Call, client: DirectorClient): Promise<void> {
   const host = need(call, 'host');
@@ -117,6 +125,10 @@ async function flushHost(call: Call, client: DirectorClient): Promise<void> {
   const parallel = BigInt(call.given.get('max-parallel') ?? 0);
   const limit = parallel > 0n ? [String(parallel)] : [];
   const { notices } = call;
+  if (isWatched(call) && (await knowsJobs(call))) {
+    await watchFlush(call, client, host);
+    return;
+  }
   if (host === 'all') {
     if (isForced) client.send('HOST-FLUSH');
     else client.send('HOST-RESET-USERS', ...(limit.length > 0 ? ['', ...limit] : []));
