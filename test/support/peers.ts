@@ -15,6 +15,7 @@ export const PEER_TESTS: readonly string[] = [
   'test/e2e/director-admin.test.ts',
   'test/e2e/director-side-by-side.test.ts',
   'test/e2e/doveadm-http.test.ts',
+  'test/e2e/dump-restore.test.ts',
   'test/e2e/flush-drain.test.ts',
   'test/e2e/imap-clients.test.ts',
   'test/e2e/login-log.test.ts',
