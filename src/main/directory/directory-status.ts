@@ -63,7 +63,7 @@ export class DirectoryStatus implements DirectoryView {
     if (tagIndex < 0) return null;
     const table = this.#users.table(tagIndex);
     const word = table.get(userHash);
-    if (word === 0 || assignmentState(word) === AssignmentState.expired) return null;
+    if (!isSomewhere(word)) return null;
     return {
       ip: this.#current.hosts.ip(assignedHost(word)),
       expiresAtSecs: table.stampSecs(userHash) + this.#userExpireSecs,
@@ -88,8 +88,7 @@ export class DirectoryStatus implements DirectoryView {
   #usersOf(tagIndex: number, shard: number): UserStatus[] {
     const users: UserStatus[] = [];
     this.#users.table(tagIndex).forEachInShard(shard, (hash, word, stampSecs) => {
-      // Remembered for the other directors' sake only.
-      if (assignmentState(word) === AssignmentState.expired) return;
+      if (!isSomewhere(word)) return;
       const ip = this.#current.hosts.ip(assignedHost(word));
       users.push({ hash, expiresAtSecs: stampSecs + this.#userExpireSecs, ip });
     });
@@ -104,6 +103,14 @@ export class DirectoryStatus implements DirectoryView {
     for (const { hostId } of hosts.hosts) if (!counts.has(hostId)) counts.set(hostId, 0);
     return [...counts].map(([hostId, sessions]) => ({ ip: hosts.ip(hostId), sessions }));
   }
+}
+
+/**
+ * Not one that is remembered for the other directors' sake only, nor one that is about to be forgotten and
+ * has no host already: whoever lists users takes their hosts for addresses.
+ */
+function isSomewhere(word: number): boolean {
+  return assignmentState(word) !== AssignmentState.expired && assignedHost(word) !== 0;
 }
 
 function lookup({ hosts, ring }: RingedHosts, tag: string, userHash: number): string | null {

@@ -194,6 +194,9 @@ describe('a move that another orders', () => {
     expect(scene.right.take()).toEqual([line]);
     expect(scene.rig.kicks.map(({ userHashes }) => userHashes)).toEqual([[USER]]);
     expect(isLetIn(scene.rig)).toBe(false);
+    // Nobody lists it with a host that is none.
+    scene.left.order('USER-MOVE', USER, '10.0.0.99');
+    expect([...scene.rig.directory.status.users()].filter(({ ip }) => ip === '')).toEqual([]);
   });
 });
 
