@@ -2,15 +2,19 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MailSession } from '../support/director-sessions.ts';
+import { labAddress } from '../support/dovecot.ts';
 import { LabDirector } from '../support/lab-director.ts';
 import { type ProgramResult, runProgram } from '../support/run-program.ts';
+
+/** An address that nothing else uses. */
+const TCP_ENDPOINT = `${labAddress(14)}:9091`;
 
 let front: LabDirector;
 let sessions: MailSession[];
 
 beforeAll(async () => {
   front = await LabDirector.start(3, {
-    director: { user_expire: '1h' },
+    director: { user_expire: '1h', admin_listen: [TCP_ENDPOINT] },
   });
   const { imapPort, pop3Port } = front.director;
   const ports = { host: '127.0.0.1', imapPort, pop3Port };
@@ -70,6 +74,31 @@ test('director map -f: the same, and true', async () => {
     const row = theirs.stdout.split('\n').find((line) => line.startsWith(`${user} `));
     expect(row?.split(/\s+/)[2]).toBe(await backendIp(user));
   }
+});
+
+test('admin_listen: real doveadm and ours over TCP; the log says who did what', async () => {
+  const { configPath } = front.lab.backends[0];
+  const theirs = await runProgram('doveadm', [
+    ...['-c', configPath, 'director', 'status', '-a', TCP_ENDPOINT],
+  ]);
+  expect(theirs).toEqual(await doveadm('status'));
+  expect(await front.director.directorCommand('status', '-a', TCP_ENDPOINT)).toEqual(theirs);
+  const [ip] = front.lab.backends.map((backend) => backend.ip);
+  for (const verb of ['down', 'up']) {
+    const args = ['-v', '-c', configPath, 'director', verb, '-a', TCP_ENDPOINT, ip];
+    expect(await runProgram('doveadm', args)).toEqual({
+      ...{ code: 0, stdout: '', stderr: `Info: ${ip}: ${verb}\n` },
+    });
+    await front.director.waitForLog(`${verb} by TCP`, (line) => {
+      const text = `admin(127.0.0.1:PORT): HOST-${verb.toUpperCase()} ${ip}`;
+      return String(line['msg']).replace(/:\d+\)/, ':PORT)') === text;
+    });
+  }
+  await doveadm('down', ip);
+  await doveadm('up', ip);
+  await front.director.waitForLog('up by the unix socket', (line) => {
+    return line['msg'] === `admin(unix socket): HOST-UP ${ip}`;
+  });
 });
 
 test('no director there: both fail', async () => {
