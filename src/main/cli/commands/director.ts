@@ -18,6 +18,7 @@ import { restore } from './director/restore.ts';
 import { ringAdd, ringRemove, ringStatus } from './director/ring.ts';
 import { status } from './director/status.ts';
 import { kick, move } from './director/users.ts';
+import { who } from './director/who.ts';
 import { why } from './director/why.ts';
 
 const DEFAULT_BASE_DIR = '/run/postilion';
@@ -31,7 +32,7 @@ const DOVEADM_COMMANDS: readonly DirectorCommand[] = [
 const COMMANDS: readonly DirectorCommand[] = [
   ...DOVEADM_COMMANDS,
   // Postilion's own.
-  ...[drain, moves, rebalance, restore, why],
+  ...[drain, moves, rebalance, restore, who, why],
 ];
 /** All have it: `-f json` by another name, and what is no list as an object a line. */
 const JSON_SWITCH: Parameter = { name: 'json', kind: 'switch' };
