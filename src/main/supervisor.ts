@@ -288,11 +288,9 @@ export class Supervisor {
   ): void {
     const directory = this.#directory!;
     switch (message.kind) {
-      case 'login': {
-        const { requestId, tagIndex, userHash } = message;
-        directory.requestLogin({ workerId, requestId, tagIndex, userHash }, this.#options.now());
+      case 'login':
+        directory.requestLogin({ ...message, workerId }, this.#options.now());
         break;
-      }
       case 'kicked':
         directory.acknowledgeKick(workerId, message.killId, this.#options.now());
         break;

@@ -126,6 +126,11 @@ export type FromWorker =
       readonly requestId: number;
       readonly tagIndex: number;
       readonly userHash: number;
+      /**
+       * The answer came too late to be used, and the login waits since then, Unix seconds: its time limit
+       * does not begin anew.
+       */
+      readonly sinceSecs?: number;
     }
   | { readonly kind: 'kicked'; readonly killId: number }
   | {

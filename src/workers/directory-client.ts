@@ -41,6 +41,13 @@ interface KickedSession<Session> {
   readonly session: Session;
 }
 
+interface EnteredUser {
+  readonly tagIndex: number;
+  readonly userHash: number;
+  /** When main was asked first, Unix seconds; 0 = not yet. */
+  askedSecs: number;
+}
+
 /**
  * The directory as a worker's sessions use it. Known users cost one table read; the others are put
  * to main. Kicks end sessions and are acknowledged when the last socket is closed.
@@ -52,7 +59,7 @@ export class DirectoryClient<Session extends HostWaiter = HostWaiter> {
   readonly #usableSecs: number;
   /** By registry slot. */
   readonly #sessions: (Session | undefined)[] = [];
-  readonly #users: ({ tagIndex: number; userHash: number } | undefined)[] = [];
+  readonly #users: (EnteredUser | undefined)[] = [];
   readonly #kicksOfSlot = new Map<number, Kick[]>();
   readonly #kicked: TurnQueue<KickedSession<Session>>;
   readonly #soon: Soon;
@@ -82,18 +89,21 @@ export class DirectoryClient<Session extends HostWaiter = HostWaiter> {
     const slot = this.#registry.enter(tagIndex, userHash);
     if (slot < 0) return false;
     this.#sessions[slot] = waiter;
-    this.#users[slot] = { tagIndex, userHash };
+    this.#users[slot] = { tagIndex, userHash, askedSecs: 0 };
     this.#resolve(slot, nowSecs);
     return true;
   }
 
   /** The slot is in state `reading`. */
   #resolve(slot: number, nowSecs: number): void {
-    const { tagIndex, userHash } = this.#users[slot]!;
+    const user = this.#users[slot]!;
+    const { tagIndex, userHash } = user;
     const hostId = this.#reader.usableHost(tagIndex, userHash, nowSecs, this.#usableSecs);
     if (hostId === 0) {
       this.#registry.setState(slot, SessionState.waiting);
-      this.#post({ kind: 'login', requestId: slot, tagIndex, userHash });
+      const since = user.askedSecs === 0 ? {} : { sinceSecs: user.askedSecs };
+      user.askedSecs ||= nowSecs;
+      this.#post({ kind: 'login', requestId: slot, tagIndex, userHash, ...since });
       return;
     }
     this.#registry.setState(slot, SessionState.active, hostId);

@@ -189,9 +189,7 @@ export class MemberRun implements SimProcess {
     if (!this.isAlive || !this.workers.has(worker.workerId)) return;
     this.busy();
     if (message.kind === 'login') {
-      const { requestId, tagIndex, userHash } = message;
-      const request = { workerId: worker.workerId, requestId, tagIndex, userHash };
-      this.directory.requestLogin(request, this.nowMs);
+      this.directory.requestLogin({ ...message, workerId: worker.workerId }, this.nowMs);
     } else if (message.kind === 'kicked') {
       this.world.traceOf(this.member, () => `kick ${message.killId} done by ${worker.workerId}`);
       this.directory.acknowledgeKick(worker.workerId, message.killId, this.nowMs);

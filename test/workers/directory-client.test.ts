@@ -69,6 +69,14 @@ test('a known user costs no message', () => {
   expect(registry.has(0, USER)).toBe(true);
 });
 
+test('an answer that is out of date is asked for again, and the login waits since its first request', () => {
+  enter();
+  const askedSecs = nowSecs();
+  client.answer(0, null, askedSecs + 20);
+  const request = { kind: 'login', requestId: 0, tagIndex: 0, userHash: USER };
+  expect(posted).toEqual([request, { ...request, sinceSecs: askedSecs }]);
+});
+
 test('an unknown user is asked for; the answer is read from the table', () => {
   const waiter = enter();
   expect(waiter.slot).toBe(-1);

@@ -140,7 +140,9 @@ export class Directory {
 
   /** A worker could not use the user's assignment by itself. Answered by effects.answer(). */
   requestLogin(request: LoginRequest, nowMs: number): void {
-    this.#tryRequest(request, nowMs, nowMs);
+    const { sinceSecs } = request;
+    const createdMs = sinceSecs === undefined ? nowMs : Math.min(nowMs, sinceSecs * 1000 + 999);
+    this.#tryRequest(request, createdMs, nowMs);
   }
 
   #tryRequest(request: LoginRequest, createdMs: number, nowMs: number): void {

@@ -20,6 +20,8 @@ export interface LoginRequest {
   readonly requestId: number;
   readonly tagIndex: number;
   readonly userHash: number;
+  /** It has waited since then already, Unix seconds. */
+  readonly sinceSecs?: number;
 }
 
 interface WaitingRequest extends LoginRequest {

@@ -34,6 +34,8 @@ export interface ModelSession {
   state: 'waiting' | 'active' | 'gone';
   ip: string;
   isAbandoned: boolean;
+  /** When main was asked first, Unix seconds. */
+  askedSecs: number | null;
 }
 
 interface Request {
@@ -44,7 +46,12 @@ interface Request {
 
 /** `tag/hash`: one user of one tag. */
 export type Message =
-  | { readonly to: 'main'; readonly kind: 'login'; readonly session: ModelSession }
+  | {
+      readonly to: 'main';
+      readonly kind: 'login';
+      readonly session: ModelSession;
+      readonly sinceSecs: number | null;
+    }
   | { readonly to: 'main'; readonly kind: 'kicked'; readonly killId: number }
   | {
       readonly to: 'worker';
@@ -144,7 +151,9 @@ export class DirectoryModel {
     const isUsable =
       user !== undefined && user.kill === null && user.stampSecs + EXPIRE_SECS > this.#nowSecs;
     if (!isUsable) {
-      this.toMain.get(session.workerId)!.push({ to: 'main', kind: 'login', session });
+      const sinceSecs = session.askedSecs;
+      session.askedSecs ??= this.#nowSecs;
+      this.toMain.get(session.workerId)!.push({ to: 'main', kind: 'login', session, sinceSecs });
       return;
     }
     session.state = 'active';
@@ -171,8 +180,11 @@ export class DirectoryModel {
   }
 
   deliver(workerId: number, message: Message): void {
-    if (message.kind === 'login') this.#tryRequest(message.session, this.nowMs);
-    else if (message.kind === 'kicked') {
+    if (message.kind === 'login') {
+      const { session, sinceSecs } = message;
+      const firstMs = sinceSecs === null ? this.nowMs : sinceSecs * 1000 + 999;
+      this.#tryRequest(session, Math.min(this.nowMs, firstMs));
+    } else if (message.kind === 'kicked') {
       for (const user of this.users.values()) {
         if (user.kill?.killId === message.killId) this.#acknowledge(user.kill, workerId);
       }

@@ -147,6 +147,7 @@ export class DirectoryRig {
       state: 'waiting',
       ip: '',
       isAbandoned: false,
+      askedSecs: null,
     };
     const real = new RigSession(this, worker, session);
     this.sessions.add(real);

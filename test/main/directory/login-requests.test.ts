@@ -28,6 +28,17 @@ describe('without a backend', () => {
     expect(made.answers).toEqual([]);
   });
 
+  test('one that is put again fails 30 s after it was put first', () => {
+    const sinceSecs = Math.floor(made.nowMs / 1000);
+    made.pass(20_000);
+    const request = { workerId: 1, requestId: 7, tagIndex: 0, userHash: 4711, sinceSecs };
+    made.directory.requestLogin(request, made.nowMs);
+    made.pass(9000);
+    expect(made.answers).toEqual([]);
+    made.pass(3000);
+    expect(made.takeAnswers()).toHaveLength(1);
+  });
+
   test('all drained, or all down, is the same', () => {
     made.directory.addHost(HOST, 0, '', made.nowMs);
     made.login(1);
