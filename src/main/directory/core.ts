@@ -3,7 +3,7 @@ import { CONTROL_WORDS, EPOCH, type Publication } from '../../shared/memory/dire
 import type { RingedHosts } from './directory-status.ts';
 import type { FlushRequest } from './flush-request.ts';
 import type { HostUpdate } from './host-changes.ts';
-import { HostSet, type MailServer } from './host-set.ts';
+import { type Host, HostSet, type MailServer } from './host-set.ts';
 import { type LoginRequest, LoginRequests } from './login-requests.ts';
 import { type Origin, type RingLink, SELF } from './ring-link.ts';
 import { Sessions } from './sessions.ts';
@@ -127,6 +127,13 @@ export class DirectoryCore {
     Atomics.add(this.control, EPOCH, 1);
   }
 
+  /**
+   * The host's users are forgotten. Alone we cross with nobody, and nobody's SYNC ends the time of doubt.
+   */
+  noteForgotten(host: Host): void {
+    if (this.hasOthers) this.staleNews.note(host);
+  }
+
   /** There are directors that can be asked. */
   get hasOthers(): boolean {
     return this.ghostSecs > 0 && !this.ring.isAlone;
@@ -137,7 +144,7 @@ export class DirectoryCore {
    * it at its next login. (A ghost without a host, so that no host looks like the one that it had.)
    */
   rememberUnsure(tagIndex: number, userHash: number, nowMs: number): void {
-    if (!this.hasOthers) this.users.delete(tagIndex, userHash);
+    if (this.ghostSecs === 0) this.users.delete(tagIndex, userHash);
     else this.users.put(tagIndex, userHash, AssignmentState.expired, 0, toSecs(nowMs));
   }
 

@@ -167,7 +167,7 @@ export class HostChanges {
     this.#core.current.hosts.remove(host);
     const changed = this.addToSet({ ...host, tag });
     // What is said of its users may mean the other tag's.
-    this.#core.staleNews.note(changed);
+    this.#core.noteForgotten(changed);
     changed.isDown = host.isDown;
     changed.lastUpDownChangeSecs = host.lastUpDownChangeSecs;
     this.#startPurge(host, nowMs);
@@ -179,7 +179,7 @@ export class HostChanges {
     current.hosts.remove(host);
     effects.log('info', `Host ${host.ip} removed`);
     ring.hostRemove(origin, host.ip);
-    this.#core.staleNews.note(host);
+    this.#core.noteForgotten(host);
     this.publish();
     this.#startPurge(host, nowMs);
     ring.desync(nowMs);
@@ -205,7 +205,7 @@ export class HostChanges {
   /** Forgets the users of a host; it stays. */
   flush(origin: Origin, host: Host, nowMs: number): void {
     this.#core.ring.hostFlush(origin, host.ip);
-    this.#core.staleNews.note(host);
+    this.#core.noteForgotten(host);
     this.#startPurge(host, nowMs);
     this.#core.ring.desync(nowMs);
   }

@@ -215,10 +215,8 @@ export class Handshake {
     if (!connection.isIncoming) return 'Host list is only for incoming connections';
     connection.isJoining = flag !== 0 && !ring.isHandshaked;
     if (connection.isJoining) ring.directory.forgetHosts(ring.nowMs);
-    else if (flag === 0 && ring.isHandshaked) {
-      connection.ignoresHosts = true;
-      connection.cameEmpty = ring.left === null;
-    }
+    else if (flag === 0 && ring.isHandshaked) connection.ignoresHosts = true;
+    connection.isNew = flag === 0;
     connection.isReceivingHosts = true;
     return null;
   }
@@ -250,6 +248,8 @@ export class Handshake {
     if (!connection.isIncoming) {
       return this.#topology.assignRight(connection) ? null : '';
     }
+    const isEmpty = connection.isNew && connection.handshakeUsersReceived === 0;
+    connection.cameEmpty = isEmpty && ring.left === null;
     ring.send(connection, 'DONE\n');
     // Those to our right shall know who is to our left.
     ring.sendAll(`DIRECTOR\t${member.ip}\t${member.port}\n`, member);

@@ -57,7 +57,9 @@ export class RingConnection {
   isSynced = false;
   /** The ring has been synced with this connection in its place. */
   wasSynced = false;
-  /** The other side came without users when we had no left neighbour: none has given us the ring's. */
+  /** The other side had not joined a ring when it came. */
+  isNew = false;
+  /** It came without users when we had no left neighbour: none has given us the ring's. */
   cameEmpty = false;
   isDropped = false;
   /** We have asked our left neighbour whether it is alive, because another one claims its place. */

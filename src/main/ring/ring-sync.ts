@@ -156,6 +156,7 @@ export class RingSync {
   received(member: Member | undefined, command: SyncCommand): void {
     const ring = this.#ring;
     const minor = Math.min(command.minor, PROTOCOL_MINOR);
+    if (member !== undefined) member.startedSeq = command.seq;
     if (member !== undefined && !this.#receivedOf(member, { ...command, minor })) return;
     // Ours may have got lost in a change of members.
     const mayBeLost =

@@ -206,16 +206,29 @@ export class Topology {
 
   /**
    * The ring is whole, but we lack its users: our left neighbour had none when it came, and got them from its
-   * left afterwards; and to our right is another ring than the one that we come from. It comes again with
-   * all of them. (In Dovecot they stay unknown to us, and we place them anew.)
+   * left afterwards. It comes again with all of them. (In Dovecot they stay unknown to us, and we place them
+   * anew.) True: the ring is not whole any more.
    */
   fetchUsers(): boolean {
-    const { left, right } = this.#ring;
-    if (left === null || !left.cameEmpty) return false;
+    const { left, right, isHandshaked } = this.#ring;
+    if (left === null || right === null || !left.cameEmpty) return false;
     left.cameEmpty = false;
-    if (right === null || right.wasSynced) return false;
-    this.drop(left, 'You had no users when you connected');
-    return true;
+    // In a ring of two each has given the other all that it has.
+    if (left.member === right.member) return false;
+    const isOtherRing = isHandshaked ? !right.wasSynced : this.#isRingOlder(left.member!);
+    if (isOtherRing) this.drop(left, 'You had no users when you connected');
+    return isOtherRing;
+  }
+
+  /** A member was in the ring before we were started: we cannot all be new. */
+  #isRingOlder(left: Member): boolean {
+    const { members, options } = this.#ring;
+    return members.all.some((member) => {
+      const { startedSeq } = member;
+      const isTime = startedSeq > ringLimits.minTimeSeq;
+      const isOlder = isTime && startedSeq + ringLimits.sameStartSecs < options.firstSeq;
+      return member !== left && !member.isSelf && isOlder;
+    });
   }
 
   // CONNECT
