@@ -55,6 +55,11 @@ export class SimWorker {
 
   #post(message: FromWorker): void {
     const { queue } = this.world;
+    if (message.kind === 'login') {
+      this.world.traceOf(this.member, () => {
+        return `worker ${this.workerId}: request ${message.requestId} of hash ${message.userHash}`;
+      });
+    }
     this.#lastToMainMs = Math.max(this.#lastToMainMs, queue.nowMs + this.delayMs);
     queue.at(this.#lastToMainMs, () => {
       // What a thread has posted before its end arrives.
@@ -73,6 +78,9 @@ export class SimWorker {
   #receive(message: ToWorker): void {
     switch (message.kind) {
       case 'answer':
+        this.world.traceOf(this.member, () => {
+          return `worker ${this.workerId}: answer to ${message.requestId}: ${message.error ?? 'look again'}`;
+        });
         this.#client.answer(message.requestId, message.error, this.run.nowSecs);
         break;
       case 'kick':
