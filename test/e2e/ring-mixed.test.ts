@@ -213,11 +213,11 @@ describe.each(MIXES)('%s', (mix) => {
 
   test('flush: users of a drained backend are moved, with -F they are forgotten', async () => {
     for (const member of commanders) {
-      const [drained] = lab.backends.ips;
       const users = USERS.map((user) => `${user}-f-${member.kind}`);
       const sessions = await Promise.all(users.map((user) => lab.login(lab.live[0], user)));
+      // One that has users: where they go depends on the addresses, which differ in every run.
+      const [drained] = backendsOf(users[0]);
       const there = sessions.filter(({ user }) => backendsOf(user).includes(drained));
-      expect(there).not.toEqual([]);
       await command(member, 'update', drained, '0');
       await command(member, 'flush', drained);
       await allClosed(there);
