@@ -17,6 +17,7 @@ import type { FlushRequest } from './directory/flush-request.ts';
 import type { MailServer } from './directory/host-set.ts';
 import { RunningDirectory } from './directory/running-directory.ts';
 import { AdminMoves, noteMove } from './moves/admin-moves.ts';
+import { moveLimits } from './moves/move-limits.ts';
 import { RecentMoves } from './moves/recent-moves.ts';
 import { runFlushScript } from './ring/flush-script.ts';
 import { RingEdge } from './ring/ring-edge.ts';
@@ -73,7 +74,8 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
   const parts = { supervisor, work, recent, snapshot, log };
   const directory = createDirectory(config, mailServers, parts);
   const moves = new AdminMoves(directory, recent, {
-    ...{ now: Date.now, monotonicNow: () => performance.now(), soon: setImmediate },
+    ...{ now: Date.now, monotonicNow: () => performance.now() },
+    soon: (run) => setTimeout(run, moveLimits.pauseMs),
     log: (level, text) => log[level](text),
   });
   const sessions = (filter: SessionFilter): SessionList => supervisor.sessions(filter);

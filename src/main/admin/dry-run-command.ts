@@ -11,6 +11,11 @@ import { OrderRefusal, readMoveOrder } from './move-commands.ts';
 const MOVE_COMMANDS: ReadonlySet<string> = new Set([
   ...['HOST-RESET-USERS', 'X-FLUSH', 'X-DRAIN', 'X-REBALANCE'],
 ]);
+/** They change nothing anyway: what is to be changed may depend on what they say. */
+const READ_COMMANDS: ReadonlySet<string> = new Set([
+  ...['HOST-LIST', 'HOST-LIST-REMOVED', 'USER-LOOKUP', 'USER-LIST', 'DIRECTOR-LIST'],
+  ...['X-MOVES', 'X-WHO', 'X-WHY'],
+]);
 const DRY_COMMANDS: ReadonlySet<string> = new Set([
   ...['HOST-SET', 'HOST-UPDATE', 'HOST-UP', 'HOST-DOWN', 'HOST-REMOVE', 'HOST-FLUSH'],
   ...['USER-MOVE', 'USER-KICK', 'USER-KICK-ALT', 'DIRECTOR-ADD', 'DIRECTOR-REMOVE'],
@@ -34,6 +39,8 @@ function* dryRun(
     yield* planMoves(context, name, args);
   } else if (command !== undefined && DRY_COMMANDS.has(name)) {
     yield* planChange(context, command, args);
+  } else if (command !== undefined && READ_COMMANDS.has(name)) {
+    yield* command.run(context, args);
   } else {
     throw new BadCommand(`doveadm sent unknown command for a dry run: ${loggable(name)}`);
   }

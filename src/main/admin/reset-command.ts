@@ -1,3 +1,5 @@
+import type { ShownJob } from '../moves/move-jobs.ts';
+import type { JobProgress, JobState, MoveOrder } from '../moves/move-order.ts';
 import type { AdminDirector } from './admin-director.ts';
 import { adminLimits } from './admin-limits.ts';
 import { parseUint32 } from './admin-protocol.ts';
@@ -38,28 +40,39 @@ function* resetUsers(context: CommandContext, args: readonly string[]): AnswerPa
     return;
   }
   log('info', `HOST-RESET-USERS ${only ?? 'all'} (max parallel=${maxMoving})`);
-  const job = new ResetJob(director, log, only === null ? hosts : [only], maxMoving);
-  const who = `flush by ${whoOf(context)}`;
-  yield work.start({ step: (nowMs) => director.moves.orderedBy(who, () => job.step(nowMs)) });
-  yield 'OK\n';
+  const by = whoOf(context);
+  const limits = { maxMoving, ratePerSec: null, withinMs: null };
+  const order: MoveOrder = { kind: 'flush', ip: only, by, ...limits };
+  const job = new ResetJob(director, log, only === null ? hosts : [only], order);
+  const ended = director.moves.jobs.show(job);
+  yield work.start({
+    step(nowMs) {
+      const outcome = director.moves.orderedBy(`flush by ${by}`, () => job.step(nowMs));
+      if (outcome === 'done') ended();
+      return outcome;
+    },
+  });
+  yield job.isInterrupted ? 'interrupted\n' : 'OK\n';
 }
 
-class ResetJob implements Job {
+class ResetJob implements Job, ShownJob {
+  readonly order: MoveOrder;
   readonly #director: AdminDirector;
   readonly #log: AdminLog;
   readonly #ips: readonly string[];
-  readonly #maxMoving: number;
   #hostIndex = 0;
   #moves: ReturnType<AdminDirector['orders']['resetHost']> = null;
   #movedBefore = 0;
   #startedMs = 0;
   #progressMs = 0;
+  #endedMs = 0;
+  isInterrupted = false;
 
-  constructor(director: AdminDirector, log: AdminLog, ips: readonly string[], maxMoving: number) {
+  constructor(director: AdminDirector, log: AdminLog, ips: readonly string[], order: MoveOrder) {
     this.#director = director;
     this.#log = log;
     this.#ips = ips;
-    this.#maxMoving = maxMoving;
+    this.order = order;
   }
 
   get #movedCount(): number {
@@ -75,20 +88,18 @@ class ResetJob implements Job {
       this.#progressMs = nowMs + adminLimits.resetProgressMs;
       this.#log('info', `Moved ${this.#movedCount} users so far (${this.#ips[this.#hostIndex]})`);
     }
+    if (this.isInterrupted) return this.#end(nowMs);
     // Where users belong is not agreed on while hosts are changing.
     if (!this.#director.ring.isSynced) return 'blocked';
     return this.#stepHost(nowMs);
   }
 
   #stepHost(nowMs: number): 'more' | 'blocked' | 'done' {
-    if (this.#hostIndex === this.#ips.length) {
-      this.#logEnd(nowMs);
-      return 'done';
-    }
+    if (this.#hostIndex === this.#ips.length) return this.#end(nowMs);
     const ip = this.#ips[this.#hostIndex];
     this.#moves ??= this.#director.orders.resetHost(ip);
     // Null: it was removed meanwhile, and its users with it.
-    const outcome = this.#moves?.step(this.#maxMoving, nowMs) ?? 'done';
+    const outcome = this.#moves?.step(this.order.maxMoving, nowMs) ?? 'done';
     if (outcome === 'more' || outcome === 'blocked') return outcome;
     if (outcome === 'nowhere') {
       this.#log('warn', `No backend is left for the users of ${ip}: they are kicked and forgotten`);
@@ -99,12 +110,39 @@ class ResetJob implements Job {
     return 'more';
   }
 
-  #logEnd(nowMs: number): void {
+  #end(nowMs: number): 'done' {
+    this.#endedMs = nowMs;
     const secs = ((nowMs - this.#startedMs) / 1000).toFixed(3);
     this.#log(
       'info',
       `Moved ${this.#movedCount} users in ${this.#ips.length} hosts in ${secs} secs ` +
-        `(max parallel=${this.#maxMoving})`,
+        `(max parallel=${this.order.maxMoving})`,
     );
+    return 'done';
+  }
+
+  interrupt(): void {
+    this.isInterrupted = true;
+  }
+
+  /** Nobody has counted who is to be moved; the last ones may be on their way when it is done. */
+  progress(nowMs: number): JobProgress {
+    const movedCount = this.#movedCount;
+    const secs = ((this.#endedMs || nowMs) - this.#startedMs) / 1000;
+    const isWorking = this.#startedMs !== 0 && this.#endedMs === 0;
+    return {
+      ...{ state: this.#state, movedCount, totalCount: movedCount, busyCount: 0 },
+      movingCount: isWorking ? this.#director.moves.movingCount : 0,
+      ratePerSec: this.#startedMs === 0 || secs === 0 ? 0 : movedCount / secs,
+      ...{ startedMs: this.#startedMs, endedMs: this.#endedMs },
+      leftSecs: this.#endedMs === 0 ? null : 0,
+      note: this.#startedMs === 0 ? 'waits for another HOST-RESET-USERS' : '',
+    };
+  }
+
+  get #state(): JobState {
+    if (this.#endedMs !== 0) return this.isInterrupted ? 'interrupted' : 'done';
+    if (this.isInterrupted) return 'stopping';
+    return this.#startedMs === 0 || !this.#director.ring.isSynced ? 'waiting' : 'moving';
   }
 }

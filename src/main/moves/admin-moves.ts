@@ -67,6 +67,11 @@ export class AdminMoves {
     };
   }
 
+  /** Users whose sessions are being killed now, whoever ordered it. */
+  get movingCount(): number {
+    return this.#running.movingCount;
+  }
+
   /** What `run` orders is remembered as ordered by `who`. */
   orderedBy<T>(who: string, run: () => T): T {
     return this.#recent.orderedBy(who, run);

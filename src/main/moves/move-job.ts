@@ -87,7 +87,7 @@ export class MoveJob {
 
   /**
    * Does a part of the work.
-   * @param isTurnOver asked after every part of about 1 ms
+   * @param isTurnOver asked after every part, of some milliseconds at most
    */
   step(nowMs: number, isTurnOver: () => boolean): 'more' | 'blocked' | 'ended' {
     this.#settle(nowMs);

@@ -10,6 +10,13 @@ export interface ListedJob {
   readonly progress: JobProgress;
 }
 
+/** Any long move: a MoveJob, or one that somebody else runs and wants shown. */
+export interface ShownJob {
+  readonly order: MoveOrder;
+  progress(nowMs: number): JobProgress;
+  interrupt(nowMs: number): void;
+}
+
 export type StartOutcome =
   | { readonly kind: 'started' | 'joined'; readonly id: number }
   | { readonly kind: 'unknown-host' }
@@ -22,7 +29,7 @@ export interface MoveJobsOptions {
   readonly now: () => number;
   /** Milliseconds of a clock that nobody sets; measures turns. */
   readonly monotonicNow: () => number;
-  /** Calls back after other events have had their turn. */
+  /** Calls back after other events have had their turn; the pause before it bounds what jobs take. */
   readonly soon: (run: () => void) => void;
   /** `text` is one line. */
   readonly log: (level: 'info' | 'warn', text: string) => void;
@@ -32,8 +39,10 @@ export interface MoveJobsOptions {
 export class MoveJobs {
   readonly #options: MoveJobsOptions;
   readonly #active = new Map<number, MoveJob>();
+  /** Run by others: see show(). */
+  readonly #shown = new Map<number, ShownJob>();
   /** Oldest first. */
-  readonly #ended = new Map<number, MoveJob>();
+  readonly #ended = new Map<number, ShownJob>();
   #lastId = 0;
   /** Goes first in the next turn. */
   #firstId = 0;
@@ -59,6 +68,16 @@ export class MoveJobs {
     log('info', `job ${newId}: ${describe(order)}`);
     this.#runSoon();
     return { kind: 'started', id: newId };
+  }
+
+  /** Lists a job that is run elsewhere. To be called when it ends: what this gives. */
+  show(job: ShownJob): () => void {
+    const id = ++this.#lastId;
+    this.#shown.set(id, job);
+    return () => {
+      this.#shown.delete(id);
+      this.#remember(id, job);
+    };
   }
 
   #sameAs(order: MoveOrder): number | null {
@@ -92,7 +111,7 @@ export class MoveJobs {
 
   /** Null: no such job. False: it has ended, or is about to. */
   interrupt(id: number, by: string): boolean | null {
-    const job = this.#active.get(id);
+    const job = this.#active.get(id) ?? this.#shown.get(id);
     if (job === undefined) return this.#ended.has(id) ? false : null;
     const { state } = job.progress(this.#options.now());
     if (state === 'stopping' || state === 'finishing') return false;
@@ -104,18 +123,18 @@ export class MoveJobs {
 
   /** Null: no such job, or nobody remembers it. */
   get(id: number): ListedJob | null {
-    const job = this.#active.get(id) ?? this.#ended.get(id);
+    const job = this.#active.get(id) ?? this.#shown.get(id) ?? this.#ended.get(id);
     return job === undefined ? null : this.#listed(id, job);
   }
 
   /** In the order in which they were begun; those that have ended lately first. */
   list(): ListedJob[] {
-    return [...this.#ended, ...this.#active]
+    return [...this.#ended, ...this.#shown, ...this.#active]
       .sort(([a], [b]) => a - b)
       .map(([id, job]) => this.#listed(id, job));
   }
 
-  #listed(id: number, job: MoveJob): ListedJob {
+  #listed(id: number, job: ShownJob): ListedJob {
     return { id, order: job.order, progress: job.progress(this.#options.now()) };
   }
 
@@ -126,9 +145,9 @@ export class MoveJobs {
     const endMs = monotonicNow() + moveLimits.turnMs;
     const isTurnOver = (): boolean => monotonicNow() >= endMs;
     let hasMore = false;
-    for (const [id, job] of this.#inTurn()) {
-      if (isTurnOver()) {
-        // Whoever has not had its part begins the next turn.
+    for (const [i, [id, job]] of this.#inTurn().entries()) {
+      // The first one always has a part. Whoever has none begins the next turn.
+      if (i > 0 && isTurnOver()) {
         this.#firstId = id;
         hasMore = true;
         break;
@@ -157,9 +176,7 @@ export class MoveJobs {
 
   #end(id: number, job: MoveJob): void {
     this.#active.delete(id);
-    this.#ended.set(id, job);
-    const [oldest] = this.#ended.keys();
-    if (this.#ended.size > moveLimits.endedJobs) this.#ended.delete(oldest);
+    this.#remember(id, job);
     const { state, movedCount, startedMs, endedMs, note } = job.progress(this.#options.now());
     const secs = ((endedMs - startedMs) / 1000).toFixed(3);
     const text = `job ${id}: ${describe(job.order)}: ${state}, moved ${movedCount} users in ${secs} secs`;
@@ -167,6 +184,12 @@ export class MoveJobs {
       state === 'failed' ? 'warn' : 'info',
       note === '' ? text : `${text}: ${note}`,
     );
+  }
+
+  #remember(id: number, job: ShownJob): void {
+    this.#ended.set(id, job);
+    const [oldest] = this.#ended.keys();
+    if (this.#ended.size > moveLimits.endedJobs) this.#ended.delete(oldest);
   }
 
   #runSoon(): void {

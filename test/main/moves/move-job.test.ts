@@ -293,5 +293,5 @@ it('looks at a part of the users in one turn', () => {
   rig.addUsers(3000);
   rig.test.directory.setDown(ONE, true, rig.test.nowMs);
   rig.start({ kind: 'flush', ip: ONE });
-  expect(rig.turns).toBeGreaterThan(256 / (moveLimits.turnMs + 1));
+  expect(rig.turns).toBeGreaterThan(50);
 });

@@ -49,8 +49,8 @@ export class MoveRig {
     this.jobs = new MoveJobs({
       ...{ directory: this.moves, recent },
       now: () => this.test.nowMs,
-      // Every look at the clock takes a millisecond: a turn is a few parts.
-      monotonicNow: () => clock++,
+      // A turn is a few parts: every look at the clock takes a third of a millisecond.
+      monotonicNow: () => clock++ / 3,
       soon: (run) => this.#soon.push(run),
       log: (level, text) => this.log.push(`${level} ${text}`),
     });
