@@ -58,6 +58,8 @@ interface UserKill {
   isUnsure: boolean;
   /** When our SYNC is back, every director has closed the user's sockets. */
   awaitsSync: boolean;
+  /** RingLink.neighbourChanges when the others were told. */
+  neighbourChanges: number;
   readonly createdMs: number;
   /** When user_kick_delay is over; Infinity before it has begun. */
   readyMs: number;
@@ -204,10 +206,13 @@ export class Kills {
     this.#tellWorkers([kill], 0, nowMs);
   }
 
-  /** Another director knows a host for a user that we are about to forget. */
+  /** Another director knows another host for a user that is being killed here. */
   heard(tagIndex: number, userHash: number): void {
     const kill = this.#kills.get(userKey(tagIndex, userHash));
-    if (kill?.kind === KillKind.purge) kill.isUnsure = true;
+    if (kill === undefined) return;
+    // A move that is under way is known to all, unless the ring has changed since it was ordered.
+    const isKnown = kill.neighbourChanges === this.#core.ring.neighbourChanges;
+    if (kill.kind === KillKind.purge || !isKnown) kill.isUnsure = true;
   }
 
   /** A move to a host that is not there, any more or yet. No tag is known: each tag's user is meant. */
@@ -345,6 +350,7 @@ export class Kills {
       isDoubtful: false,
       isUnsure: false,
       awaitsSync: false,
+      neighbourChanges: this.#core.ring.neighbourChanges,
       createdMs: nowMs,
       readyMs: Number.POSITIVE_INFINITY,
     };
@@ -531,6 +537,7 @@ export class Kills {
   synced(nowMs: number): void {
     const { ring } = this.#core;
     for (const kill of [...this.#kills.values()]) {
+      if (this.#orderAgain(kill, nowMs)) continue;
       const isWaiting =
         kill.state === KillState.waitingForEveryone || kill.state === KillState.waitingForNotify;
       if (!isWaiting || kill.openBatches > 0) continue;
@@ -538,6 +545,22 @@ export class Kills {
       else if (ring.isAlone) this.#flush(kill, nowMs);
       else if (kill.awaitsSync) this.#killedEverywhere(SELF, kill, nowMs);
     }
+  }
+
+  /** Directors that have joined since a move was ordered do not know of it. False: there are none. */
+  #orderAgain(kill: UserKill, nowMs: number): boolean {
+    const { ring, current, users } = this.#core;
+    const isKnown = kill.neighbourChanges === ring.neighbourChanges;
+    if (kill.kind !== KillKind.move || ring.isAlone || isKnown) return false;
+    const word = users.table(kill.tagIndex).get(kill.userHash);
+    const target = current.hosts.byId(assignedHost(word));
+    if (target?.tagIndex !== kill.tagIndex) return false;
+    kill.neighbourChanges = ring.neighbourChanges;
+    ring.userMove(SELF, kill.userHash, target.ip);
+    kill.isDoubtful = true;
+    this.#beginAnew(kill);
+    if (kill.openBatches === 0) this.#closed(kill, nowMs);
+    return true;
   }
 
   /**

@@ -23,6 +23,8 @@ export interface RingLink {
   readonly isAlone: boolean;
   /** What is said now goes around. */
   readonly hasRight: boolean;
+  /** Counts changes of our neighbours: other directors may be in the ring since. */
+  readonly neighbourChanges: number;
   /** Every member knows USER-WEAK. */
   readonly knowsWeak: boolean;
   /** When isSynced changed last, milliseconds; 0 = it was never synced. */
@@ -54,6 +56,7 @@ export class NoRing implements RingLink {
   readonly isSynced = true;
   readonly isAlone = true;
   readonly hasRight = false;
+  readonly neighbourChanges = 0;
   readonly knowsWeak = true;
   readonly syncChangedMs: number;
   readonly lastSyncRoundMs = 0;

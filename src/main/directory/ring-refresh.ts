@@ -70,7 +70,9 @@ export class RingRefresh {
       !isNew &&
       !isInsane &&
       this.#isRefresh(news, before.stampSecs, stampSecs) &&
-      change !== 'refused';
+      change !== 'refused' &&
+      // Ours would go on as news of the host that we move it to.
+      (state !== AssignmentState.killing || before.hostId === host.hostId);
     if (isRefreshed) table.touch(userHash, stampSecs);
     const after = table.get(userHash);
     const outcome = {
@@ -133,6 +135,9 @@ export class RingRefresh {
       if (news.isWeak) return 'refused';
       // On its way to where its word says; the sender does not know of that yet.
       if (this.#kills.adopt(userHash, host)) return 'changed';
+      if (hostId === host.hostId) return 'none';
+      const winner = this.#kills.winnerOf(host.tagIndex, userHash);
+      if (winner !== undefined) return this.#conflict(news, winner.hostId, nowMs);
       this.#kills.heard(host.tagIndex, userHash);
       return 'none';
     }

@@ -60,6 +60,8 @@ export class RingState {
   minMinor: number = PROTOCOL_MINOR;
   /** Counts changes of the ring's members, to see whether a SYNC may have been lost in one. */
   memberChanges = 0;
+  /** Counts changes of our neighbours: whoever is in the ring now may not have heard what was said before. */
+  neighbourChanges = 0;
   nowMs = 0;
   /** The directory is to be told that the ring has changed. */
   hasChanged = false;

@@ -254,6 +254,10 @@ export class Ring implements RingLink {
     return this.#ring.minMinor >= Minor.weakUsers;
   }
 
+  get neighbourChanges(): number {
+    return this.#ring.neighbourChanges;
+  }
+
   get syncChangedMs(): number {
     return this.#ring.syncChangedMs;
   }

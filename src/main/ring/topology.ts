@@ -102,6 +102,7 @@ export class Topology {
     if (reason !== '' && connection.minor >= Minor.quit) ring.send(connection, `QUIT\t${reason}\n`);
     const hadPlace = ring.left === connection || ring.right === connection;
     connection.isDropped = true;
+    if (hadPlace) ring.neighbourChanges++;
     ring.connections.delete(connection);
     ring.effects.close(connection.id);
     if (ring.right === connection) {
@@ -200,6 +201,7 @@ export class Topology {
   }
 
   #assigned(connection: RingConnection): void {
+    this.#ring.neighbourChanges++;
     this.#sync.assigned();
     this.#setPingTimer(connection);
   }
