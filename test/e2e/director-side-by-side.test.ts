@@ -296,7 +296,7 @@ describe('what cannot be meant', () => {
   ];
   it.each(wrong.map((words) => [words.join(' '), words] as const))('%s', async (_line, words) => {
     const [verb, ...args] = words;
-    const { code, stdout, stderr } = await quartet.run(command(verb, ...args));
+    const { code, stdout, stderr } = await quartet.runByClients(command(verb, ...args));
     expect([64, 68, 75]).toContain(code);
     expect(stdout).toBe('');
     expect(stderr).not.toMatch(/\n\s+at /);

@@ -16,6 +16,7 @@ const BIN = fileURLToPath(new URL('../../src/main/cli/bin.ts', import.meta.url))
 /** In a list of all sub-commands: one that doveadm does not have. */
 const OWN_COMMAND =
   /^ {2}(?!(?:add|down|dump|flush|kick|map|move|remove|ring|status|up|update) )[a-z]+ .*\n/gm;
+const NAMES = ['real by doveadm', 'ours by doveadm', 'real by postilion', 'ours by postilion'];
 const BACKENDS = 3;
 const FIRST_BACKEND = 12;
 /** Longer than user_kick_delay and the second that a stamp may be late. */
@@ -125,12 +126,21 @@ export class DirectorQuartet {
 
   /** Runs it on all four and gives what it printed, which must be the same. */
   async run(command: Command): Promise<Shown> {
-    const all = await Promise.all(this.members.map((_member, i) => this.#runOn(i, command)));
+    return await this.#runOnAll([0, 1, 2, 3], command);
+  }
+
+  /** As run(), by doveadm on a real director and by our command line on one of ours only. */
+  async runByClients(command: Command): Promise<Shown> {
+    return await this.#runOnAll([0, 3], command);
+  }
+
+  async #runOnAll(indexes: readonly number[], command: Command): Promise<Shown> {
+    const all = await Promise.all(indexes.map((index) => this.#runOn(index, command)));
     const shown = command.verb === 'map' ? all.map(inOrder) : all;
-    const label = [...(command.options ?? []), command.verb, ...(command.args ?? [])].join(' ');
-    const names = ['real by doveadm', 'ours by doveadm', 'real by postilion', 'ours by postilion'];
-    for (const [i, other] of shown.entries())
-      expect(other, `${label}: ${names[i]}`).toEqual(shown[0]);
+    const line = [...(command.options ?? []), command.verb, ...(command.args ?? [])].join(' ');
+    for (const [i, other] of shown.entries()) {
+      expect(other, `${line}: ${NAMES[indexes[i]]}`).toEqual(shown[0]);
+    }
     return shown[0];
   }
 
