@@ -194,6 +194,7 @@ export class HostChanges {
   forgetAll(nowMs: number): void {
     const { current, users, ring } = this.#core;
     this.#purges = [];
+    this.#kills.clear();
     users.clear();
     for (const host of [...current.hosts.hosts]) {
       current.hosts.remove(host);
