@@ -13,8 +13,8 @@ const REMOVED_DEADLINE_MS = 3_000;
 const MAX_RING_REMOVALS = 5;
 const DRAIN_DEADLINE_MS = 30_000;
 const AGREE_DEADLINE_MS = 10_000;
-/** Beyond user_kick_delay, until a move is over on every member. */
-const MOVE_SLACK_MS = 300;
+/** Beyond user_kick_delay, until a move is over on every member: ours counts in whole seconds. */
+const MOVE_SLACK_MS = { real: 300, ours: 1_300 };
 
 interface ExpectedHost {
   vhosts: number;
@@ -218,8 +218,8 @@ export class RingCommands {
   /** No member tells when a move is over: it lasts as long as it lasts. */
   async #movesAreOver(): Promise<void> {
     if (this.#options.flushesDuringMoves) return;
-    const leftMs =
-      this.#lastMoveMs + this.#options.userKickDelayMs + MOVE_SLACK_MS - performance.now();
+    const slackMs = Math.max(...this.#lab.members.map(({ kind }) => MOVE_SLACK_MS[kind]));
+    const leftMs = this.#lastMoveMs + this.#options.userKickDelayMs + slackMs - performance.now();
     if (leftMs > 0) await new Promise((resolve) => setTimeout(resolve, leftMs));
   }
 
