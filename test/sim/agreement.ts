@@ -68,11 +68,14 @@ function userDifference(world: SimWorld, runs: readonly MemberRun[]): string | n
   const known = runs.map(usersOf);
   const keys = new Set(known.flatMap((users) => [...users.keys()]));
   for (const key of keys) {
+    if (world.hasChangedTag && world.twinKeys.has(key)) continue;
     const stamps = known.flatMap((users) => users.get(key)?.stampSecs ?? []);
     if (Math.min(...stamps) + userExpireSecs - slackSecs < latestSecs) continue;
     const ips = known.map((users) => users.get(key)?.ip ?? 'nowhere');
     // Who remembers the user without relying on it asks the others at its next login.
-    const relied = ips.filter((ip, index) => ip !== 'nowhere' || !isGhost(runs[index], key));
+    const relied = ips.filter((ip, index) => {
+      return ip !== 'nowhere' || !(world.hasForgottenInDisturbance || isGhost(runs[index], key));
+    });
     const isAgreed = relied.every((ip) => ip === relied[0]);
     if (isAgreed) continue;
     const where = runs.map(({ member }, index) => `${member.name}: ${ips[index]}`);

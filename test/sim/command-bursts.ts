@@ -106,6 +106,9 @@ export class CommandBursts {
     };
     run.busy();
     world.traceOf(run.member, () => `command ${command} ${ip}`);
+    const forgets =
+      command === Command.flushHost || command === Command.removeHost || command === Command.tag;
+    if (forgets && world.disturbed.isDisturbed) world.hasForgottenInDisturbance = true;
     switch (command) {
       case Command.addHost:
         note(Fault.addHost, directory.addHost(ip, random.int(1, 8), this.#tag(), nowMs));
@@ -146,8 +149,11 @@ export class CommandBursts {
 
   #changeTag({ directory, nowMs }: MemberRun, ip: string): void {
     const host = directory.host(ip);
-    if (host === undefined || this.#plan.tags.length < 2) return;
-    directory.ringHost(SELF, { ...host, tag: this.#tag() }, nowMs);
+    if (host === undefined || !this.#plan.hasTagChanges) return;
+    const tag = this.#tag();
+    if (tag === host.tag) return;
+    directory.ringHost(SELF, { ...host, tag }, nowMs);
+    this.#world.hasChangedTag = true;
     this.#world.fired(Fault.tagChange);
   }
 

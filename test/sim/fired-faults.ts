@@ -48,6 +48,7 @@ export const Fault = {
   sameHashLogin: 'logins of two users with one hash',
   loginTimeout: 'login timed out',
   overlap: 'overlap in a partition',
+  twinOverlap: 'overlap of users with one hash after a change of tag',
 } as const;
 export type Fault = (typeof Fault)[keyof typeof Fault];
 

@@ -34,6 +34,10 @@ export interface WorldOptions {
 /** A waiting login fails after 30 s; on top come the check each second, a late tick, a slow worker's messages. */
 const LOGIN_WAIT_MS = 30_000 + 1000 + 1000 + 2 * 3000;
 
+const HUNG_MS = 60_000;
+/** Only where kicks are slow anyway. */
+const HUNG_FROM_MS = 10_000;
+
 export type TraceLine = (line: string) => void;
 
 /** Members, network, clock; who is logged in where. */
@@ -48,6 +52,15 @@ export class SimWorld {
   readonly faults: FaultCounts = {};
   /** Members that the site's configuration names. */
   readonly listed = new Set<SimMember>();
+  /** Users of one hash in two tags, as `tag/hash`. */
+  readonly twinKeys = new Set<string>();
+  /** A host got another tag: until now news of its users may be taken for news of the other tag's. */
+  hasChangedTag = false;
+  /**
+   * Users were to be forgotten while the ring was disturbed: such an order is not repeated, and who has missed it keeps
+   * them until they expire or are seen elsewhere. (So in Dovecot.)
+   */
+  hasForgottenInDisturbance = false;
   /** Calm: nothing is to be done but time is to pass. */
   isIdle = false;
   readonly #waiting = new Set<SimSession>();
@@ -116,6 +129,8 @@ export class SimWorld {
   }
 
   kickDelayMs(): number {
+    // Longer than main waits before it ends the worker.
+    if (this.options.maxKickMs > HUNG_FROM_MS && this.timing.chance(0.002)) return HUNG_MS;
     return this.timing.int(0, this.options.maxKickMs);
   }
 

@@ -91,6 +91,9 @@ class Simulation {
     this.#world = world;
     this.#plan = plan;
     this.#random = new SimRandom(plan.world.seed, 5);
+    for (const { tag, hash, hasTwin } of plan.users) {
+      if (hasTwin) world.twinKeys.add(`${tag}/${hash}`);
+    }
     this.#traffic = new LoginTraffic(world, plan);
     this.#commands = new CommandBursts(world, plan);
     this.#calmFaults = new CalmFaults(world, this.#random);
