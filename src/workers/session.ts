@@ -45,7 +45,11 @@ const DEFAULT_TAG_INDEX = 0;
 export class Session implements SocketOwner, ClientSink, LinkOwner {
   readonly #context: WorkerContext;
   readonly #client: net.Socket;
-  #facts: ConnectionFacts;
+  /** Null once it is logged in; what is asked for later is in the three below. */
+  #facts: ConnectionFacts | null = null;
+  #sessionId = '';
+  #remoteIp = '';
+  #remotePort = 0;
   #engine: ClientEngine | null = null;
   #link: BackendLink | null = null;
   #watch: StreamWatch | null = null;
@@ -63,7 +67,6 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   /** Replies of the engine call that is running, written in one go. */
   #output = '';
   #closeReason = '';
-  #isLoggedIn = false;
   /** When the login began, then when it was accepted. */
   #sinceMs = 0;
 
@@ -71,7 +74,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#context = context;
     this.#client = client;
     const facts = connectionFacts(context, client);
-    this.#facts = facts;
+    this.#learn(facts);
     context.counters.add(Counter.accepted);
     context.sessions.add(this);
     ownAccepted(client, this);
@@ -88,7 +91,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   #refuseConnection(): void {
     const { counters, log, protocol, engineOptions } = this.#context;
-    const facts = this.#facts;
+    const facts = this.#facts!;
     counters.add(Counter.limited);
     log.warn(this.#logFields(), 'limits.max_prelogin_per_address reached');
     this.#client.write(
@@ -139,7 +142,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   /** A bug of ours: costs this session, and nobody else. */
   onFault(error: unknown): void {
-    this.#context.log.error({ session: this.#facts.sessionId, err: error }, 'session fault');
+    this.#context.log.error({ session: this.#sessionId, err: error }, 'session fault');
     this.#end('internal fault');
   }
 
@@ -164,7 +167,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     }
     this.#user = user;
     this.#sinceMs = Date.now();
-    const facts = this.#facts;
+    const facts = this.#facts!;
     const link = new BackendLink(
       context,
       {
@@ -207,7 +210,14 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   identify(identity: ForwardedIdentity): void {
     this.#forward = identity.forward;
-    this.#facts = withIdentity(this.#facts, identity);
+    this.#learn(withIdentity(this.#facts!, identity));
+  }
+
+  #learn(facts: ConnectionFacts): void {
+    this.#facts = facts;
+    this.#sessionId = facts.sessionId;
+    this.#remoteIp = facts.remoteIp;
+    this.#remotePort = facts.remotePort;
   }
 
   close(reason: string): void {
@@ -245,7 +255,6 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     const context = this.#context;
     this.#engine = null;
     this.#phase = Phase.relaying;
-    this.#isLoggedIn = true;
     this.#sinceMs = Date.now();
     this.#watch = context.protocol.createWatch();
     clearTimeout(this.#timer ?? undefined);
@@ -257,6 +266,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
       this.#link!.socket!.write(pipelined);
     }
     this.#client.resume();
+    this.#facts = null;
     this.#forward = null;
     this.#leavePrelogin();
     context.counters.add(Counter.loginsOk);
@@ -336,17 +346,16 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   }
 
   listing(): ListedSession {
-    const { sessionId, remoteIp, remotePort } = this.#facts;
     const backend = this.#link?.ip ?? '';
-    const isWaiting = backend === '' ? 'waiting' : 'connecting';
+    const beforeLogin = backend === '' ? 'waiting' : 'connecting';
     return {
       user: this.#user,
       protocol: this.#context.protocol.name,
-      client: remoteIp,
-      clientPort: remotePort,
+      client: this.#remoteIp,
+      clientPort: this.#remotePort,
       backend,
-      sessionId,
-      state: this.#isLoggedIn ? 'open' : isWaiting,
+      sessionId: this.#sessionId,
+      state: this.#facts === null ? 'open' : beforeLogin,
       sinceMs: this.#sinceMs,
       bytesFromClient: this.#client.bytesRead,
       bytesFromBackend: this.#link?.socket?.bytesRead ?? 0,
@@ -429,8 +438,8 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#phase = Phase.closed;
     const { log, sessions } = this.#context;
     const user = this.#user;
-    if (this.#isLoggedIn) {
-      log.debug({ session: this.#facts.sessionId, user }, `session ended: ${reason}`);
+    if (this.#facts === null) {
+      log.debug({ session: this.#sessionId, user }, `session ended: ${reason}`);
     } else if (this.#link !== null) {
       log.info({ ...this.#logFields(), user }, `login aborted: ${reason}`);
     }
@@ -451,9 +460,8 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   }
 
   #logFields(): { session: string; protocol: string; client: string } {
-    const { sessionId, remoteIp, remotePort } = this.#facts;
-    const client = `${remoteIp}:${remotePort}`;
-    return { session: sessionId, protocol: this.#context.protocol.name, client };
+    const client = `${this.#remoteIp}:${this.#remotePort}`;
+    return { session: this.#sessionId, protocol: this.#context.protocol.name, client };
   }
 
   #logLogin(): void {
