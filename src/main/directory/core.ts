@@ -143,9 +143,9 @@ export class DirectoryCore {
    * The user is forgotten, or placed, but another director may not do the same: the others are asked about
    * it at its next login. (A ghost without a host, so that no host looks like the one that it had.)
    */
-  rememberUnsure(tagIndex: number, userHash: number, nowMs: number): void {
+  rememberUnsure(tagIndex: number, userHash: number, stampSecs: number): void {
     if (this.ghostSecs === 0) this.users.delete(tagIndex, userHash);
-    else this.users.put(tagIndex, userHash, AssignmentState.expired, 0, toSecs(nowMs));
+    else this.users.put(tagIndex, userHash, AssignmentState.expired, 0, stampSecs);
   }
 
   /**

@@ -272,15 +272,23 @@ export class HostChanges {
     const table = users.table(tagIndex);
     const marked = new Set<number>();
     const killed: number[] = [];
+    const unsure: number[] = [];
     table.forEachInShard(shard, (userHash, word) => {
       const hostId = assignedHost(word);
+      const state = assignmentState(word);
       // A user that is killed already is on its way, from here or to here.
-      if (assignmentState(word) === AssignmentState.killing) killed.push(userHash);
-      else if (hostIds.has(hostId)) {
+      if (state === AssignmentState.killing) killed.push(userHash);
+      else if (!hostIds.has(hostId)) return;
+      else if (state === AssignmentState.weak || state === AssignmentState.expired) {
+        // It has no session here, and another director may have it elsewhere.
+        users.mark(tagIndex, userHash, AssignmentState.expired, 0);
+        unsure.push(userHash);
+      } else {
         users.mark(tagIndex, userHash, AssignmentState.killing, hostId);
         marked.add(userHash);
       }
     });
+    for (const userHash of unsure) this.#core.wakeUser(tagIndex, userHash, nowMs);
     for (const userHash of killed) this.#kills.hostsPurged(tagIndex, userHash, hostIds, nowMs);
     if (marked.size > 0) this.#forget(tagIndex, marked, nowMs);
   }

@@ -232,7 +232,7 @@ export class Kills {
         this.purge(tagIndex, [userHash], nowMs);
         this.#kills.get(userKey(tagIndex, userHash))!.isUnsure = true;
       } else {
-        this.#core.rememberUnsure(tagIndex, userHash, nowMs);
+        this.#core.rememberUnsure(tagIndex, userHash, toSecs(nowMs));
         this.#core.wakeUser(tagIndex, userHash, nowMs);
       }
     }
@@ -525,7 +525,7 @@ export class Kills {
     const isUsable = kill.kind !== KillKind.purge && target?.tagIndex === tagIndex;
     const isServed = kill.exceptHostId !== 0 && sessions.has(tagIndex, userHash);
     const isUnsure = kill.isUnsure && !isServed && this.#core.hasOthers;
-    if (isUnsure) this.#core.rememberUnsure(tagIndex, userHash, nowMs);
+    if (isUnsure) this.#core.rememberUnsure(tagIndex, userHash, toSecs(nowMs));
     else if (isUsable) users.assign(tagIndex, userHash, target.hostId, toSecs(nowMs));
     else users.delete(tagIndex, userHash);
     this.#leavePurge(kill);

@@ -106,8 +106,8 @@ export class RingRefresh {
       this.#weak.mark(host.tagIndex, userHash, host.hostId, nowMs);
       users.table(host.tagIndex).touch(userHash, stampSecs);
     } else if (this.#core.staleNews.mayConcern(host, nowMs)) {
-      this.#core.rememberUnsure(host.tagIndex, userHash, nowMs);
-      users.table(host.tagIndex).touch(userHash, stampSecs);
+      // With the stamp of the news: a later one would be news to the others, and go around for ever.
+      this.#core.rememberUnsure(host.tagIndex, userHash, stampSecs);
     } else {
       users.assign(host.tagIndex, userHash, host.hostId, stampSecs);
     }
