@@ -37,6 +37,13 @@ export class Sessions {
     return found;
   }
 
+  /** Every session, with the hash of its user. */
+  forEach(visit: (userHash: number) => void): void {
+    for (const registry of this.#registries.values()) {
+      registry.scan((_tagIndex, userHash) => visit(userHash));
+    }
+  }
+
   /** Sessions of a user by host id; under 0 those whose host is just being read. */
   countOf(tagIndex: number, userHash: number): Map<number, number> {
     const counts = new Map<number, number>();

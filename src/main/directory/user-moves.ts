@@ -5,6 +5,7 @@ import type { MisplacedUsers } from '../moves/move-directory.ts';
 import { type DirectoryCore, toSecs } from './core.ts';
 import type { KillState, Kills } from './kills.ts';
 import { SELF } from './ring-link.ts';
+import { SessionFilter } from './session-filter.ts';
 
 /**
  * While a user has a session, its director says so when the user was not seen for half of user_expire
@@ -31,10 +32,12 @@ export class UserMoves {
   readonly #core: DirectoryCore;
   readonly #kills: Kills;
   readonly partCount = SHARDS;
+  readonly #filter: SessionFilter;
 
   constructor(core: DirectoryCore, kills: Kills) {
     this.#core = core;
     this.#kills = kills;
+    this.#filter = new SessionFilter(core.sessions);
   }
 
   get isSynced(): boolean {
@@ -55,7 +58,7 @@ export class UserMoves {
 
   /** Users of a part of a table that are not where their hash says. Changes nothing. */
   findMisplaced(tagIndex: number, shard: number, hostId: number, nowMs: number): MisplacedUsers {
-    const { users, sessions, current } = this.#core;
+    const { users, current } = this.#core;
     const found: MisplacedUsers = {
       ...{ idle: [], busy: [], unsettledCount: 0 },
       homelessHostIds: new Set(),
@@ -63,7 +66,7 @@ export class UserMoves {
     const table = users.table(tagIndex);
     if (table.isUnused(shard)) return found;
     const quietSecs = this.#quietSecs(nowMs);
-    const maybeIdle = new Set<number>();
+    this.#filter.refresh(nowMs);
     table.forEachInShard(shard, (userHash, word, stampSecs) => {
       const state = assignmentState(word);
       const isThere = hostId === 0 || assignedHost(word) === hostId;
@@ -72,14 +75,9 @@ export class UserMoves {
       if (homeId === assignedHost(word)) return;
       if (homeId === 0) found.homelessHostIds.add(assignedHost(word));
       else if (state !== AssignmentState.assigned) found.unsettledCount++;
-      else if (stampSecs <= quietSecs) maybeIdle.add(userHash);
+      else if (stampSecs <= quietSecs && !this.#filter.mayHave(userHash)) found.idle.push(userHash);
       else found.busy.push(userHash);
     });
-    if (maybeIdle.size === 0) return found;
-    const busy = sessions.among(tagIndex, maybeIdle);
-    for (const userHash of maybeIdle) {
-      (busy.has(userHash) ? found.busy : found.idle).push(userHash);
-    }
     return found;
   }
 

@@ -10,7 +10,7 @@ export interface MoveHost {
 
 /** The users of one part of the table that are not on the backend that their hash says. */
 export interface MisplacedUsers {
-  /** Without a session, on any director as far as can be told. */
+  /** Without a session, on any director as far as can be told; some of them may be among `busy`. */
   readonly idle: number[];
   readonly busy: number[];
   /** On their way to the backend, or being agreed on: to be looked at again. */
