@@ -16,7 +16,7 @@ const common = {
   port: 9190,
   backends: ['127.78.1.1', '127.78.1.2', '127.78.1.3'],
 } as const;
-const FORM_MS = 60_000;
+const FORM_MS = 150_000;
 const JOIN_MS = 60_000;
 
 const old = new RingProcess();

@@ -46,7 +46,8 @@ export async function until(
   for (;;) {
     if (condition(await process.report())) return performance.now() - start;
     if (performance.now() - start > deadlineMs) {
-      throw new Error(`not within ${deadlineMs} ms: ${condition}`);
+      const last = JSON.stringify(await process.report());
+      throw new Error(`not within ${deadlineMs} ms: ${condition}, but ${last}`);
     }
     await pause(LOOK_MS);
   }

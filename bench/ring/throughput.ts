@@ -16,7 +16,7 @@ const { values } = parseArgs({
 });
 const users = Number(values.users ?? 100_000);
 const rounds = Number(values.rounds ?? 3);
-const FORM_MS = 60_000;
+const FORM_MS = 150_000;
 const BACKENDS = ['127.79.9.1', '127.79.9.2', '127.79.9.3'];
 const TESTED = 4;
 
