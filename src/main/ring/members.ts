@@ -20,8 +20,8 @@ export class Member {
   /** Highest sequence number of its commands that has come by; of our own: the last one given out. */
   lastSeq = 0;
   syncSeq = 0;
-  /** Number of its last SYNC. Ours begin with the time of our start, Unix seconds; Dovecot's with 0. */
-  startedSeq = 0;
+  /** At least, when its last SYNC was sent; 0 = not known. */
+  uptimeSecs = 0;
   syncCount = 0;
   syncStampSecs = 0;
   /** The host checksum of a SYNC that did not match ours, until one matches. */

@@ -51,10 +51,10 @@ export const ringLimits = {
   removeMemberMs: 30_000,
   /** RING_NOCONN_WARNING_DELAY_MSECS */
   delayedWarningMs: 2000,
-  /** SYNC numbers above this (2001) begin with the time when a director was started. */
+  /** SYNC numbers above this (2001) begin with the time when a director was started; Dovecot's begin with 0. */
   minTimeSeq: 1_000_000_000,
-  /** Directors that were started within this may have been started together: clocks may be 60 s apart. */
-  sameStartSecs: 90,
+  /** Directors that were started within this were started together. */
+  sameStartSecs: 5,
   /** Members of a ring, removed ones included. */
   members: 256,
   /** Incoming connections of one address that have not finished their handshake. */

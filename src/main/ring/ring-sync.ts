@@ -156,7 +156,10 @@ export class RingSync {
   received(member: Member | undefined, command: SyncCommand): void {
     const ring = this.#ring;
     const minor = Math.min(command.minor, PROTOCOL_MINOR);
-    if (member !== undefined) member.startedSeq = command.seq;
+    if (member !== undefined && command.seq > ringLimits.minTimeSeq) {
+      // By one clock, its own. The number goes up, so it has run for longer if anything.
+      member.uptimeSecs = Math.max(0, command.stampSecs - command.seq);
+    }
     if (member !== undefined && !this.#receivedOf(member, { ...command, minor })) return;
     // Ours may have got lost in a change of members.
     const mayBeLost =

@@ -224,11 +224,10 @@ export class Topology {
 
   /** A member was in the ring before we were started: we cannot all be new. */
   #isRingOlder(left: Member): boolean {
-    const { members, options } = this.#ring;
+    const { members, options, nowSecs } = this.#ring;
+    const ourUptimeSecs = nowSecs - options.firstSeq;
     return members.all.some((member) => {
-      const { startedSeq } = member;
-      const isTime = startedSeq > ringLimits.minTimeSeq;
-      const isOlder = isTime && startedSeq + ringLimits.sameStartSecs < options.firstSeq;
+      const isOlder = member.uptimeSecs > ourUptimeSecs + ringLimits.sameStartSecs;
       return member !== left && !member.isSelf && isOlder;
     });
   }
