@@ -91,7 +91,7 @@ export function planOf(seed: number): SimPlan {
       maxWorkerDelayMs: random.pick([0, 1, 1, 300]),
       pingIdleTimeoutMs: 30_000,
       pingMaxTimeoutMs: 60_000,
-      outputBufferBytes: hasSlowReaders && !isCalm ? 1500 : 1_000_000,
+      outputBufferBytes: hasSlowReaders && !isCalm ? 6000 : 1_000_000,
       windowBytes: hasSlowReaders ? 400 : 65_536,
       splitChance: random.pick([0, 0.02, 0.3]),
     },
