@@ -165,7 +165,6 @@ export class Handshake {
   /** Who connects to us wants to be our left neighbour. */
   #meetLeft(connection: RingConnection): string | null {
     const ring = this.#ring;
-    const { left } = ring;
     const member = connection.member!;
     const retryMs = member.protocolFailureMs + ringLimits.protocolRetryMs - ring.nowMs;
     if (member.protocolFailureMs > 0 && retryMs > 0) {
@@ -178,6 +177,12 @@ export class Handshake {
       return '';
     }
     this.#endOlder(connection);
+    if (ring.left?.member === member) {
+      // Another one that waits may take its place; that one is told where to go, as any other. (In Dovecot it
+      // is not, and stays for ever.)
+      this.#topology.drop(ring.left, 'Replacing with new incoming connection');
+    }
+    const { left } = ring;
     if (left === null) {
       // It may be our right neighbour as well, and it is up.
       member.networkFailureMs = 0;
@@ -185,11 +190,9 @@ export class Handshake {
         return !other.isIncoming && other.closing === null;
       });
       if (!isConnecting) this.#topology.connect('Connecting to left');
-    } else if (left.member === member) {
-      this.#topology.drop(left, 'Replacing with new incoming connection');
     } else if (compareToSelf(member, left.member!, ring.self) < 0) {
       // It belongs between our left neighbour and us.
-      ring.send(left, `CONNECT\t${member.ip}\t${member.port}\n`);
+      this.#topology.sendLeftTo(member);
     } else {
       // It does not belong to us, unless our left neighbour is dead.
       left.isVerifying = true;

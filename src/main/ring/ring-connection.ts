@@ -62,6 +62,8 @@ export class RingConnection {
   /** It came without users when we had no left neighbour: none has given us the ring's. */
   cameEmpty = false;
   isDropped = false;
+  /** We have told it that this member is its right neighbour now. */
+  sentTo: Member | null = null;
   /** We have asked our left neighbour whether it is alive, because another one claims its place. */
   isVerifying = false;
   users: UserCursor | null = null;

@@ -164,7 +164,9 @@ export class Topology {
         this.refer(connection, left.member!);
         return true;
       } else {
-        // The right one, but only when the old one has gone: then the new one is sure to be ready.
+        // The right one, but only when the old one has gone: then the new one is sure to be ready. It was
+        // told to go, unless both were new a moment ago. (In Dovecot it is not told then, and stays.)
+        if (left.sentTo !== member) this.sendLeftTo(member);
         return true;
       }
     }
@@ -243,6 +245,14 @@ export class Topology {
       'warn',
       `Director ${connection.name} tried to connect to us, should use ${member.name} instead`,
     );
+  }
+
+  /** Tells our left neighbour who has come between us. */
+  sendLeftTo(member: Member): void {
+    const { left } = this.#ring;
+    if (left === null) return;
+    left.sentTo = member;
+    this.#ring.send(left, `CONNECT\t${member.ip}\t${member.port}\n`);
   }
 
   /** Our left neighbour is alive: whoever else claims its place is sent there. */
