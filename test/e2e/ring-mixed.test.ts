@@ -235,6 +235,15 @@ describe.each(MIXES)('%s', (mix) => {
       // Nobody is logged in: forgetting is harmless.
       await command(member, 'flush', '-F', 'all');
       for (const other of lab.live) expect((await other.map()).size).toBe(0);
+      // Right behind a flush ours doubts news of its users: it may be older than the flush.
+      let probes = 0;
+      await eventually('all members list new users again', CLOSE_DEADLINE_MS, async () => {
+        const probe = await lab.login(lab.live[0], `probe-${member.kind}-${probes++}`);
+        await probe.logout();
+        const maps = await Promise.all(lab.live.map((other) => other.map()));
+        return maps.every(({ size }) => size > 0);
+      });
+      await waitUntilAllEnded(lab.backends);
     }
   });
 

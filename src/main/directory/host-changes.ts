@@ -229,7 +229,7 @@ export class HostChanges {
   /** Every member knows what we know. */
   synced(nowMs: number): void {
     for (const host of this.#core.current.hosts.hosts) host.isDesynced = false;
-    this.#core.staleNews.synced(this.#core.ring.lastSyncRoundMs, nowMs);
+    this.#core.staleNews.synced(this.#core.ring.freeSyncRoundMs, nowMs);
   }
 
   // Purges

@@ -29,8 +29,8 @@ export interface RingLink {
   readonly knowsWeak: boolean;
   /** When isSynced changed last, milliseconds; 0 = it was never synced. */
   readonly syncChangedMs: number;
-  /** What our last SYNC took to come back, milliseconds. */
-  readonly lastSyncRoundMs: number;
+  /** What a SYNC takes to come back that nobody holds, milliseconds: the shortest of the last ones. */
+  readonly freeSyncRoundMs: number;
 
   user(origin: Origin, userHash: number, ip: string, stampSecs: number): void;
   userWeak(origin: Origin, userHash: number, ip: string): void;
@@ -59,7 +59,7 @@ export class NoRing implements RingLink {
   readonly neighbourChanges = 0;
   readonly knowsWeak = true;
   readonly syncChangedMs: number;
-  readonly lastSyncRoundMs = 0;
+  readonly freeSyncRoundMs = 0;
 
   constructor(startedMs: number) {
     this.syncChangedMs = startedMs;

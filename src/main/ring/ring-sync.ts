@@ -4,6 +4,9 @@ import { PROTOCOL_MINOR, ringLimits } from './ring-limits.ts';
 import type { RingState } from './ring-state.ts';
 import type { Topology } from './topology.ts';
 
+/** Rounds that are remembered. */
+const ROUNDS = 4;
+
 /** The fields of a SYNC line. */
 export interface SyncCommand {
   readonly seq: number;
@@ -28,6 +31,12 @@ export class RingSync {
   #sentAtMemberChange = 0;
   #sentMs = 0;
   lastRoundMs = 0;
+  readonly #rounds: number[] = [];
+
+  /** How long a SYNC takes that nobody holds back: the shortest of the last rounds. */
+  get freeRoundMs(): number {
+    return this.#rounds.length === 0 ? 0 : Math.min(...this.#rounds);
+  }
 
   constructor(ring: RingState) {
     this.#ring = ring;
@@ -189,6 +198,8 @@ export class RingSync {
     if (ring.isSynced) return true;
     if (this.#topology?.fetchUsers()) return false;
     this.lastRoundMs = Math.max(0, ring.nowMs - this.#sentMs);
+    this.#rounds.push(this.lastRoundMs);
+    if (this.#rounds.length > ROUNDS) this.#rounds.shift();
     this.setSynced();
     return true;
   }

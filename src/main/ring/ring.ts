@@ -225,6 +225,10 @@ export class Ring implements RingLink {
     return this.#sync.lastRoundMs;
   }
 
+  get freeSyncRoundMs(): number {
+    return this.#sync.freeRoundMs;
+  }
+
   /** Bytes waiting on all connections. */
   get bufferedBytes(): number {
     let sum = 0;
