@@ -206,6 +206,12 @@ export class Kills {
     this.#tellWorkers([kill], 0, nowMs);
   }
 
+  /** It is certain where the user will be when it has been killed. */
+  knowsEnd(tagIndex: number, userHash: number): boolean {
+    const kill = this.#kills.get(userKey(tagIndex, userHash));
+    return kill !== undefined && kill.kind !== KillKind.purge && !kill.isUnsure;
+  }
+
   /** Another director knows another host for a user that is being killed here. */
   heard(tagIndex: number, userHash: number): void {
     const kill = this.#kills.get(userKey(tagIndex, userHash));

@@ -46,7 +46,10 @@ export class RingRefresh {
     this.#weak = weak;
   }
 
-  /** Null: the user has expired by what the sender says, and is ignored. */
+  /**
+   * Null: the user has expired by what the sender says, or a question that we cannot answer now; it is
+   * ignored, and asked again.
+   */
   refresh(news: UserNews, nowMs: number): UserOutcome | null {
     const { users, options } = this.#core;
     const { userHash, host } = news;
@@ -66,6 +69,7 @@ export class RingRefresh {
     const change = isNew
       ? this.#add(news, stampSecs, nowMs)
       : this.#meet(news, state, word, stampSecs, nowMs);
+    if (change === 'unanswered') return null;
     const isRefreshed =
       !isNew &&
       !isInsane &&
@@ -123,7 +127,7 @@ export class RingRefresh {
     word: number,
     stampSecs: number,
     nowMs: number,
-  ): 'none' | 'changed' | 'refused' | 'conflict' {
+  ): 'none' | 'changed' | 'refused' | 'conflict' | 'unanswered' {
     const { userHash, host } = news;
     const hostId = assignedHost(word);
     if (state === AssignmentState.weak) {
@@ -132,7 +136,9 @@ export class RingRefresh {
       return 'changed';
     }
     if (state === AssignmentState.killing) {
-      if (news.isWeak) return 'refused';
+      if (news.isWeak) {
+        return this.#kills.knowsEnd(host.tagIndex, userHash) ? 'refused' : 'unanswered';
+      }
       // On its way to where its word says; the sender does not know of that yet.
       if (this.#kills.adopt(userHash, host)) return 'changed';
       if (hostId === host.hostId) return 'none';

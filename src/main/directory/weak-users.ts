@@ -6,10 +6,14 @@ import { SELF } from './ring-link.ts';
 /** Nothing is weak for longer: the directors that were asking are gone (DIRECTOR_REQUEST_TIMEOUT_SECS). */
 export const WEAK_TIMEOUT_MS = 30_000;
 
+/** A question that does not come back is asked again: a director gives no answer while it kills the user. */
+const ASK_AGAIN_MS = 5000;
+
 interface WeakUser {
   readonly tagIndex: number;
   readonly userHash: number;
   sinceMs: number;
+  sentMs: number;
   /** We asked the ring; when our USER-WEAK has been everywhere, the user is ours to place. */
   isOurs: boolean;
 }
@@ -36,8 +40,9 @@ export class WeakUsers {
    */
   ask(tagIndex: number, userHash: number, hostId: number, nowMs: number): boolean {
     if (!this.mark(tagIndex, userHash, hostId, nowMs)) return false;
-    this.#weak.get(userKey(tagIndex, userHash))!.isOurs = true;
-    this.#core.ring.userWeak(SELF, userHash, this.#core.current.hosts.ip(hostId));
+    const weak = this.#weak.get(userKey(tagIndex, userHash))!;
+    weak.isOurs = true;
+    this.#send(weak, nowMs);
     return true;
   }
 
@@ -59,7 +64,7 @@ export class WeakUsers {
     const key = userKey(tagIndex, userHash);
     const known = this.#weak.get(key);
     if (known === undefined) {
-      this.#weak.set(key, { tagIndex, userHash, sinceMs: nowMs, isOurs: false });
+      this.#weak.set(key, { tagIndex, userHash, sinceMs: nowMs, sentMs: nowMs, isOurs: false });
     }
     return true;
   }
@@ -70,7 +75,7 @@ export class WeakUsers {
     if (weak === undefined || weak.isOurs || nowMs - weak.sinceMs < WEAK_TIMEOUT_MS / 2) return;
     weak.sinceMs = nowMs;
     this.takeOver(tagIndex, userHash);
-    this.#send(weak);
+    this.#send(weak, nowMs);
   }
 
   /** A USER-WEAK whose sender is no member any more travels on as ours. */
@@ -107,11 +112,13 @@ export class WeakUsers {
     for (const weak of this.#weak.values()) {
       if (!weak.isOurs) continue;
       weak.sinceMs = nowMs;
-      this.#send(weak);
+      this.#send(weak, nowMs);
     }
   }
 
-  #send({ tagIndex, userHash }: WeakUser): void {
+  #send(weak: WeakUser, nowMs: number): void {
+    const { tagIndex, userHash } = weak;
+    weak.sentMs = nowMs;
     const word = this.#core.users.table(tagIndex).get(userHash);
     if (assignmentState(word) !== AssignmentState.weak) return;
     this.#core.ring.userWeak(SELF, userHash, this.#core.current.hosts.ip(assignedHost(word)));
@@ -122,14 +129,19 @@ export class WeakUsers {
    * again. (In Dovecot such a user stays weak until it expires.)
    */
   tick(nowMs: number): void {
-    for (const [key, { tagIndex, userHash, sinceMs }] of this.#weak) {
+    const againMs = Math.max(ASK_AGAIN_MS, 2 * this.#core.ring.lastSyncRoundMs);
+    for (const [key, weak] of this.#weak) {
+      const { tagIndex, userHash, sinceMs } = weak;
       const word = this.#core.users.table(tagIndex).get(userHash);
       if (assignmentState(word) !== AssignmentState.weak) {
         this.#weak.delete(key);
       } else if (nowMs - sinceMs >= WEAK_TIMEOUT_MS || this.#core.ring.isAlone) {
         this.#weak.delete(key);
-        this.#core.users.mark(tagIndex, userHash, AssignmentState.expired, assignedHost(word));
+        // Without the host that was only asked about: it must be asked about again.
+        this.#core.users.mark(tagIndex, userHash, AssignmentState.expired, 0);
         this.#core.wakeUser(tagIndex, userHash, nowMs);
+      } else if (weak.isOurs && nowMs - weak.sentMs >= againMs) {
+        this.#send(weak, nowMs);
       }
     }
   }
