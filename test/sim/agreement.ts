@@ -6,6 +6,8 @@ import type { SimWorld } from './sim-world.ts';
 /** A user that has less than a tenth of user_expire and this is not compared: some may have forgotten it. */
 const EXPIRY_SLACK_SECS = 5;
 
+const TOGETHER_MS = 5000;
+
 interface KnownUser {
   readonly ip: string;
   readonly stampSecs: number;
@@ -56,6 +58,15 @@ function usersOf(run: MemberRun): Map<string, KnownUser> {
   return users;
 }
 
+/**
+ * Two neighbours that are started together: the one to the right gets the ring's users only if it sees that
+ * others have run for longer, which a ring with many changes hides.
+ */
+function startedWithLeft(runs: readonly MemberRun[], index: number): boolean {
+  const left = runs[(index + runs.length - 1) % runs.length];
+  return runs.length > 2 && Math.abs(left.startedMs - runs[index].startedMs) < TOGETHER_MS;
+}
+
 function isGhost(run: MemberRun, key: string): boolean {
   const [tag, hash] = key.split('/');
   return run.userState(tag, Number(hash)) === AssignmentState.expired;
@@ -74,7 +85,9 @@ function userDifference(world: SimWorld, runs: readonly MemberRun[]): string | n
     const ips = known.map((users) => users.get(key)?.ip ?? 'nowhere');
     // Who remembers the user without relying on it asks the others at its next login.
     const relied = ips.filter((ip, index) => {
-      return ip !== 'nowhere' || !(world.hasForgottenInDisturbance || isGhost(runs[index], key));
+      if (ip !== 'nowhere') return true;
+      const mayLack = world.hasForgottenInDisturbance || startedWithLeft(runs, index);
+      return !mayLack && !isGhost(runs[index], key);
     });
     const isAgreed = relied.every((ip) => ip === relied[0]);
     if (isAgreed) continue;

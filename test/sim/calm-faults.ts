@@ -4,8 +4,10 @@ import type { SimRandom } from './sim-random.ts';
 import type { SimWorker } from './sim-worker.ts';
 import type { SimWorld } from './sim-world.ts';
 
-/** Shorter than the time limit of PING. */
-const MAX_STALL_MS = 15_000;
+/** With the time of both ways shorter than the time limit of PING. */
+const MAX_STALL_MS = 12_000;
+/** From the end of one stall of a connection to the next one. */
+const STALL_PAUSE_MS = 20_000;
 const MAX_DELAY_MS = 4900;
 
 /** Trouble that breaks no connection: the promise must hold through all of it. */
@@ -60,7 +62,9 @@ export class CalmFaults {
 
   #slowReader(): void {
     const { network, queue } = this.#world;
-    const sockets = [...network.sockets].filter(({ isOpen }) => isOpen);
+    const sockets = [...network.sockets].filter(({ isOpen, stalledUntilMs }) => {
+      return isOpen && stalledUntilMs + STALL_PAUSE_MS <= queue.nowMs;
+    });
     if (sockets.length === 0) return;
     this.#random.pick(sockets).stall(queue.nowMs + this.#random.int(500, MAX_STALL_MS));
   }

@@ -28,6 +28,7 @@ export class MemberRun implements SimProcess {
   readonly workers = new Map<number, SimWorker>();
   readonly #sockets = new Map<number, SimSocket>();
   readonly #tagNames: string[] = [];
+  readonly startedMs: number;
   isAlive = true;
   #lastWorkerId = 0;
   #busyUntilMs = 0;
@@ -35,6 +36,7 @@ export class MemberRun implements SimProcess {
   constructor(member: SimMember) {
     this.member = member;
     this.world = member.world;
+    this.startedMs = this.world.queue.nowMs;
     const { options } = this.world;
     this.directory = new Directory(
       {

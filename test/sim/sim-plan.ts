@@ -92,7 +92,8 @@ export function planOf(seed: number): SimPlan {
       pingIdleTimeoutMs: 30_000,
       pingMaxTimeoutMs: 60_000,
       outputBufferBytes: hasSlowReaders && !isCalm ? 6000 : 1_000_000,
-      windowBytes: hasSlowReaders ? 400 : 65_536,
+      // What is on its way is little then, and more waits; in a calm ring not for so long that PINGs time out.
+      windowBytes: !hasSlowReaders ? 65_536 : isCalm ? 4096 : 400,
       splitChance: random.pick([0, 0.02, 0.3]),
     },
     isCalm,

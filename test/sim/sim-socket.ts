@@ -17,7 +17,7 @@ export class SimSocket {
   peer: SimSocket | null = null;
   out: SimStream | null = null;
   /** Nothing is read before this time. */
-  stalledUntilMs = 0;
+  stalledUntilMs = Number.NEGATIVE_INFINITY;
   /** Until then a closed end reads what still comes. */
   graceUntilMs = 0;
   #isEnded = false;
