@@ -5,7 +5,7 @@ import type { RingState } from './ring-state.ts';
 import type { Topology } from './topology.ts';
 
 /** Rounds that are remembered. */
-const ROUNDS = 4;
+const ROUNDS = 64;
 
 /** The fields of a SYNC line. */
 export interface SyncCommand {
