@@ -31,6 +31,8 @@ export interface RingLink {
   readonly syncChangedMs: number;
   /** What a SYNC takes to come back that nobody holds, milliseconds: the shortest of the last ones. */
   readonly freeSyncRoundMs: number;
+  /** What our last SYNC took to come back, milliseconds. */
+  readonly lastSyncRoundMs: number;
 
   user(origin: Origin, userHash: number, ip: string, stampSecs: number): void;
   userWeak(origin: Origin, userHash: number, ip: string): void;
@@ -60,6 +62,7 @@ export class NoRing implements RingLink {
   readonly knowsWeak = true;
   readonly syncChangedMs: number;
   readonly freeSyncRoundMs = 0;
+  readonly lastSyncRoundMs = 0;
 
   constructor(startedMs: number) {
     this.syncChangedMs = startedMs;
