@@ -129,7 +129,7 @@ export class WeakUsers {
    * again. (In Dovecot such a user stays weak until it expires.)
    */
   tick(nowMs: number): void {
-    const againMs = Math.max(ASK_AGAIN_MS, 2 * this.#core.ring.lastSyncRoundMs);
+    const againMs = Math.max(ASK_AGAIN_MS, 2 * this.#core.ring.freeSyncRoundMs);
     for (const [key, weak] of this.#weak) {
       const { tagIndex, userHash, sinceMs } = weak;
       const word = this.#core.users.table(tagIndex).get(userHash);
