@@ -3,11 +3,8 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
 const SEEDS = 2000;
-/**
- * Not from the first: 458 and 3175 do not agree after their faults (a user and a host are not the same on
- * all members in time), and are open.
- */
-const FROM = 1001;
+/** Open: after its faults the members do not agree in time whether one user has expired. */
+const KNOWN_FAILURES = [458];
 const DEADLINE_MS = 600_000;
 
 /**
@@ -15,19 +12,19 @@ const DEADLINE_MS = 600_000;
  * A seed that fails is printed with the command that replays it; so is a fault that never fired.
  */
 test(
-  `${SEEDS} seeds (npx node test/sim/run.ts --seeds ${SEEDS} --from ${FROM})`,
+  `${SEEDS} seeds (npx node test/sim/run.ts --seeds ${SEEDS} --from 1)`,
   async () => {
     const run = promisify(execFile);
-    const args = ['test/sim/run.ts', '--seeds', `${SEEDS}`, '--from', `${FROM}`, '--jobs', '2'];
-    const { stdout, failure } = await run(process.execPath, args, { timeout: DEADLINE_MS }).then(
-      (done) => ({ stdout: done.stdout, failure: '' }),
-      (error: Error & { stdout?: string }) => ({
-        stdout: error.stdout ?? '',
-        failure: error.message,
-      }),
+    const args = ['test/sim/run.ts', '--seeds', `${SEEDS}`, '--from', '1', '--jobs', '2'];
+    const stdout = await run(process.execPath, args, { timeout: DEADLINE_MS }).then(
+      (done) => done.stdout,
+      (error: Error & { stdout?: string }) => error.stdout ?? '',
     );
-    expect(failure, stdout.slice(-8000)).toBe('');
-    expect(stdout).toContain(`${SEEDS} seeds`);
+    const failed = [...stdout.matchAll(/^seed (\d+):/gm)].map(([, seed]) => Number(seed));
+    const unknown = failed.filter((seed) => !KNOWN_FAILURES.includes(seed));
+    expect(unknown, stdout.slice(-8000)).toEqual([]);
+    expect(stdout).not.toContain('never fired');
+    expect(stdout).toMatch(new RegExp(`^${SEEDS} seeds `, 'm'));
   },
   DEADLINE_MS + 10_000,
 );
