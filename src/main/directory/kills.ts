@@ -10,8 +10,6 @@ import { WorkerKicks } from './worker-kicks.ts';
  * 2.3.19.1), but for a SYNC.
  */
 export const MOVE_TIMEOUT_MS = 30_000;
-/** News of where a moved user was before may come so long after the end of its move. */
-const OLD_NEWS_MS = 30_000;
 /** A ring that does not become synced in this time is waited for no longer. */
 export const MOVE_GIVE_UP_MS = 150_000;
 
@@ -76,11 +74,6 @@ export class Kills {
   readonly #core: DirectoryCore;
   readonly #kills = new Map<number, UserKill>();
   readonly #workers: WorkerKicks<UserKill>;
-  /** Users whose moves are over: until when old news of them may still be on its way. */
-  readonly #moved = new Map<
-    number,
-    { readonly untilMs: number; readonly neighbourChanges: number }
-  >();
   #purges = 0;
   /** Users whose sockets are not all closed. */
   #open = 0;
@@ -211,16 +204,6 @@ export class Kills {
     kill.isDoubtful = true;
     this.#beginAnew(kill);
     this.#tellWorkers([kill], 0, nowMs);
-  }
-
-  /**
-   * All directors have moved the user a moment ago, and none has joined since: news of another host is older, and
-   * came by a slow way.
-   */
-  wasMoved(tagIndex: number, userHash: number, nowMs: number): boolean {
-    const moved = this.#moved.get(userKey(tagIndex, userHash));
-    if (moved === undefined || moved.untilMs <= nowMs) return false;
-    return moved.neighbourChanges === this.#core.ring.neighbourChanges;
   }
 
   /** It is certain where the user will be when it has been killed. */
@@ -551,12 +534,6 @@ export class Kills {
     if (isUnsure) this.#core.rememberUnsure(tagIndex, userHash, toSecs(nowMs));
     else if (isUsable) users.assign(tagIndex, userHash, target.hostId, toSecs(nowMs));
     else users.delete(tagIndex, userHash);
-    if (kill.kind !== KillKind.purge) {
-      const { neighbourChanges } = this.#core.ring;
-      const untilMs = nowMs + OLD_NEWS_MS;
-      this.#moved.delete(userKey(tagIndex, userHash));
-      this.#moved.set(userKey(tagIndex, userHash), { untilMs, neighbourChanges });
-    }
     this.#leavePurge(kill);
     if (kill.kind === KillKind.purge) this.#released(nowMs);
     this.#core.wakeUser(tagIndex, userHash, nowMs);
@@ -603,11 +580,6 @@ export class Kills {
   }
 
   tick(nowMs: number): void {
-    for (const [key, { untilMs }] of this.#moved) {
-      // In the order of their ends.
-      if (untilMs > nowMs) break;
-      this.#moved.delete(key);
-    }
     for (const kill of this.#kills.values()) {
       if (kill.readyMs <= nowMs) this.#finish(kill, nowMs);
       else if (kill.kind !== KillKind.purge) this.#checkTime(kill, nowMs);

@@ -75,8 +75,8 @@ export class RingRefresh {
       !isInsane &&
       this.#isRefresh(news, before.stampSecs, stampSecs) &&
       change !== 'refused' &&
-      // Ours would go on as news of the host that we have moved it to, or are moving it to.
-      (change !== 'none' || before.hostId === host.hostId);
+      // Ours would go on as news of the host that we move it to.
+      (state !== AssignmentState.killing || before.hostId === host.hostId);
     if (isRefreshed) table.touch(userHash, stampSecs);
     const after = table.get(userHash);
     const outcome = {
@@ -132,17 +132,8 @@ export class RingRefresh {
     const hostId = assignedHost(word);
     if (state === AssignmentState.weak) {
       if (news.isWeak) return this.#bothWeak(news, hostId, nowMs);
-      const { tagIndex, hostId: saidId } = host;
-      const isDoubtful = this.#core.staleNews.mayConcern(host, nowMs);
-      const isSettled = this.#weak.objected(
-        tagIndex,
-        userHash,
-        saidId,
-        stampSecs,
-        isDoubtful,
-        nowMs,
-      );
-      return isSettled ? 'changed' : 'none';
+      this.#weak.settle(host.tagIndex, userHash, host.hostId, stampSecs, nowMs);
+      return 'changed';
     }
     if (state === AssignmentState.killing) {
       if (news.isWeak) {
@@ -158,7 +149,6 @@ export class RingRefresh {
     }
     if (news.isWeak) return this.#becomeWeak(news, nowMs);
     if (hostId === host.hostId) return 'none';
-    if (this.#kills.wasMoved(host.tagIndex, userHash, nowMs)) return 'none';
     if (this.#isNearExpiry(host.tagIndex, userHash, nowMs) && this.#takeIfIdle(news, hostId)) {
       return 'changed';
     }

@@ -8,24 +8,12 @@ export const WEAK_TIMEOUT_MS = 30_000;
 
 /** A question that does not come back is asked again: a director gives no answer while it kills the user. */
 const ASK_AGAIN_MS = 5000;
-/** After this, or so many rounds, a question is not coming back: somebody has objected. */
-const OBJECTION_MS = 1000;
-const OBJECTION_ROUNDS = 3;
 
 interface WeakUser {
   readonly tagIndex: number;
   readonly userHash: number;
   sinceMs: number;
   sentMs: number;
-  /** Before, we had reasons not to rely on what we knew. */
-  readonly wasUnsure: boolean;
-  /**
-   * Where another director says that the user is, as an objection or as stale news of a time before the host was
-   * flushed: only an objection comes again when we ask again, and keeps our question from coming back. 0 = nowhere.
-   */
-  claimedHostId: number;
-  claimStampSecs: number;
-  claims: number;
   /** We asked the ring; when our USER-WEAK has been everywhere, the user is ours to place. */
   isOurs: boolean;
 }
@@ -71,23 +59,13 @@ export class WeakUsers {
         return false;
       }
     }
-    const wasUnsure = assignmentState(word) === AssignmentState.expired && assignedHost(word) === 0;
     const stampSecs = word === 0 ? toSecs(nowMs) : table.stampSecs(userHash);
     users.put(tagIndex, userHash, AssignmentState.weak, hostId, stampSecs);
     const key = userKey(tagIndex, userHash);
     const known = this.#weak.get(key);
-    if (known !== undefined) return true;
-    this.#weak.set(key, {
-      tagIndex,
-      userHash,
-      sinceMs: nowMs,
-      sentMs: nowMs,
-      wasUnsure,
-      claimedHostId: 0,
-      claimStampSecs: 0,
-      claims: 0,
-      isOurs: false,
-    });
+    if (known === undefined) {
+      this.#weak.set(key, { tagIndex, userHash, sinceMs: nowMs, sentMs: nowMs, isOurs: false });
+    }
     return true;
   }
 
@@ -114,41 +92,6 @@ export class WeakUsers {
     const hostId = assignedHost(word);
     this.settle(tagIndex, userHash, hostId, toSecs(nowMs), nowMs);
     this.#core.announce(tagIndex, userHash, hostId);
-  }
-
-  /** Another director says where the user is. False: that is to be found out first. */
-  objected(
-    tagIndex: number,
-    userHash: number,
-    hostId: number,
-    stampSecs: number,
-    isDoubtful: boolean,
-    nowMs: number,
-  ): boolean {
-    const weak = this.#weak.get(userKey(tagIndex, userHash));
-    const table = this.#core.users.table(tagIndex);
-    // It may be what made us unsure, coming around again.
-    const isKnown = weak?.wasUnsure && stampSecs <= table.stampSecs(userHash);
-    if (weak !== undefined && (isDoubtful || isKnown)) {
-      weak.claimedHostId = hostId;
-      weak.claimStampSecs = stampSecs;
-      return false;
-    }
-    this.settle(tagIndex, userHash, hostId, stampSecs, nowMs);
-    return true;
-  }
-
-  /** Our question should be back by now, and is not. */
-  #checkClaim(weak: WeakUser, nowMs: number): void {
-    const { tagIndex, userHash, claimedHostId, claimStampSecs } = weak;
-    if (weak.isOurs && weak.claims > 0) {
-      this.settle(tagIndex, userHash, claimedHostId, claimStampSecs, nowMs);
-      return;
-    }
-    if (weak.isOurs) weak.claims++;
-    weak.isOurs = true;
-    weak.claimedHostId = 0;
-    this.#send(weak, nowMs);
   }
 
   /** The user is weak no more. */
@@ -186,9 +129,7 @@ export class WeakUsers {
    * again. (In Dovecot such a user stays weak until it expires.)
    */
   tick(nowMs: number): void {
-    const { freeSyncRoundMs } = this.#core.ring;
-    const againMs = Math.max(ASK_AGAIN_MS, 2 * freeSyncRoundMs);
-    const objectionMs = Math.max(OBJECTION_MS, OBJECTION_ROUNDS * freeSyncRoundMs);
+    const againMs = Math.max(ASK_AGAIN_MS, 2 * this.#core.ring.freeSyncRoundMs);
     for (const [key, weak] of this.#weak) {
       const { tagIndex, userHash, sinceMs } = weak;
       const word = this.#core.users.table(tagIndex).get(userHash);
@@ -199,8 +140,6 @@ export class WeakUsers {
         // Without the host that was only asked about: it must be asked about again.
         this.#core.users.mark(tagIndex, userHash, AssignmentState.expired, 0);
         this.#core.wakeUser(tagIndex, userHash, nowMs);
-      } else if (weak.claimedHostId !== 0 && nowMs - weak.sentMs >= objectionMs) {
-        this.#checkClaim(weak, nowMs);
       } else if (weak.isOurs && nowMs - weak.sentMs >= againMs) {
         this.#send(weak, nowMs);
       }
