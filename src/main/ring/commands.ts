@@ -6,7 +6,7 @@ import type { Handshake } from './handshake.ts';
 import { compareToSelf, type Member } from './members.ts';
 import { Closing, type RingConnection, Waiting } from './ring-connection.ts';
 import { Minor } from './ring-limits.ts';
-import { fieldText, parseEndpoint, parseTime, parseUint } from './ring-line.ts';
+import { fieldText, parseEndpoint, parseUint } from './ring-line.ts';
 import { RemoteOrigin, type RingState } from './ring-state.ts';
 import type { RingSync } from './ring-sync.ts';
 import type { Topology } from './topology.ts';
@@ -242,7 +242,7 @@ export class Commands {
   #user(connection: RingConnection, fields: readonly string[]): Failure {
     const userHash = parseUint(fields[0]);
     const ip = fields[1];
-    const stampSecs = fields[2] === undefined ? null : parseTime(fields[2]);
+    const stampSecs = fields[2] === undefined ? null : parseUint(fields[2]);
     if (userHash === null || ip === undefined) return INVALID;
     if (fields[2] !== undefined && stampSecs === null) return INVALID;
     connection.usersReceived++;
@@ -367,7 +367,7 @@ export class Commands {
     if (vhostCount > MAX_VHOST_COUNT) return `Invalid vhost count ${vhostCount}`;
     const tag = fieldText(fields[2] ?? '');
     const state = fields[3] ?? 'U0';
-    const changeSecs = parseTime(state.slice(1));
+    const changeSecs = parseUint(state.slice(1));
     if (!/^[DU]/.test(state) || changeSecs === null) return 'Invalid updown parameters';
     if (connection.ignoresHosts) return null;
     if (tag !== '' && connection.minor < Minor.tags) {

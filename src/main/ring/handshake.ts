@@ -10,7 +10,7 @@ import {
   PROTOCOL_NAME,
   ringLimits,
 } from './ring-limits.ts';
-import { parseEndpoint, parseTime, parseUint, textField } from './ring-line.ts';
+import { parseEndpoint, parseUint, textField } from './ring-line.ts';
 import type { RingState } from './ring-state.ts';
 import type { Topology } from './topology.ts';
 
@@ -153,7 +153,7 @@ export class Handshake {
   }
 
   #checkClock(connection: RingConnection, text: string): string | null {
-    const theirs = parseTime(text);
+    const theirs = parseUint(text);
     if (theirs === null) return 'Invalid ME timestamp';
     const diff = this.#ring.nowSecs - theirs;
     if (Math.abs(diff) > ringLimits.clockDiffSecs) {

@@ -11,11 +11,6 @@ export function parseUint(text: string | undefined): number | null {
   return value > MAX_UINT32 ? null : value;
 }
 
-/** Unix seconds. */
-export function parseTime(text: string | undefined): number | null {
-  return parseUint(text);
-}
-
 export interface Endpoint {
   readonly ip: string;
   readonly port: number;

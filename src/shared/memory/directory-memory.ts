@@ -1,7 +1,7 @@
 import { AssignmentState, assignedHost, assignmentState } from './assignment.ts';
 import { HostAddresses } from './host-addresses.ts';
 import { type HostRing, ringLookup } from './host-ring.ts';
-import { findSlot, raiseStamp, SHARDS, STAMP, shardOf, WORD } from './user-table.ts';
+import { findSlot, raiseStamp, STAMP, shardOf, WORD } from './user-table.ts';
 
 /** Word of the control buffer that counts publications. Main writes, everybody reads. */
 export const EPOCH = 0;
@@ -151,11 +151,4 @@ export class DirectoryReader {
     this.refresh();
     return ringLookup(this.#ring, tagIndex, userHash);
   }
-}
-
-/** Every shard of an empty user table. */
-export function emptyShards(
-  create: () => Int32Array<SharedArrayBuffer>,
-): Int32Array<SharedArrayBuffer>[] {
-  return Array.from({ length: SHARDS }, create);
 }

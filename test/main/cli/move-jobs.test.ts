@@ -84,38 +84,22 @@ describe('drain', () => {
   });
 
   it('Ctrl-C interrupts it and says how to go on', async () => {
-    const child = spawn(
-      process.execPath,
-      [BIN, 'director', 'drain', '-a', socket, ONE, '--within', '1h'],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
-    );
-    const said = collect(child);
-    await eventually('progress', 10_000, () => said().includes(' moved, '));
-    child.kill('SIGINT');
-    const [code] = await withDeadline(once(child, 'close'), 10_000, 'end');
+    const { code, said } = await interruptedDrain('1h');
     expect(code).toBe(130);
-    expect(said()).toMatch(/drain 10\.0\.0\.1: interrupted, moved \d+ users in \d+s\n/);
-    expect(said()).toContain(
+    expect(said).toMatch(/drain 10\.0\.0\.1: interrupted, moved \d+ users in \d+s\n/);
+    expect(said).toContain(
       `To go on with the rest: postilion director drain --socket-path ${socket} --within 1h ${ONE}\n`,
     );
-    expect(said()).toContain('to give it its weight back: postilion director update 10.0.0.1 100');
+    expect(said).toContain('to give it its weight back: postilion director update 10.0.0.1 100');
     expect(rig.director.moves.jobs.activeCount).toBe(0);
   });
 
   it('of somebody else is joined, and Ctrl-C leaves it alone', async () => {
     rig.client().ask(`X-DRAIN\t${ONE}\t3600`);
-    const child = spawn(
-      process.execPath,
-      [BIN, 'director', 'drain', '-a', socket, ONE, '--within', '3600'],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
-    );
-    const said = collect(child);
-    await eventually('progress', 10_000, () => said().includes(' moved, '));
-    child.kill('SIGINT');
-    const [code] = await withDeadline(once(child, 'close'), 10_000, 'end');
+    const { code, said } = await interruptedDrain('3600');
     expect(code).toBe(130);
-    expect(said()).toMatch(/^It is going on already, as job 1\n/);
-    expect(said()).toMatch(/Job 1 goes on: postilion director moves\n$/);
+    expect(said).toMatch(/^It is going on already, as job 1\n/);
+    expect(said).toMatch(/Job 1 goes on: postilion director moves\n$/);
     expect(rig.director.moves.jobs.activeCount).toBe(1);
   });
 
@@ -254,6 +238,20 @@ describe('--dry-run', () => {
     expect(first).toEqual({ would: 'would mark 10.0.0.1 down' });
   });
 });
+
+/** A drain that shows progress and then gets Ctrl-C: how it ended, and all that it said. */
+async function interruptedDrain(within: string): Promise<{ code: number; said: string }> {
+  const child = spawn(
+    process.execPath,
+    [BIN, 'director', 'drain', '-a', socket, ONE, '--within', within],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  const said = collect(child);
+  await eventually('progress', 10_000, () => said().includes(' moved, '));
+  child.kill('SIGINT');
+  const [code] = await withDeadline(once(child, 'close'), 10_000, 'end');
+  return { code, said: said() };
+}
 
 function collect(child: ChildProcess): () => string {
   let text = '';
