@@ -7,8 +7,10 @@ import type { Host } from './host-set.ts';
 import type { Kills } from './kills.ts';
 import { SELF } from './ring-link.ts';
 
-/** Users looked at in one step. */
-const USERS_PER_STEP = 1000;
+/** Users moved in one step: one pass over the session registries is for all of them. */
+const MOVES_PER_STEP = 200;
+/** Parts of the table looked at in one step that have users. */
+const SHARDS_PER_STEP = 2;
 
 /**
  * Moves the users of one backend to where their hash says now: step by step, so that no more than a
@@ -21,8 +23,8 @@ export class HostReset {
   readonly #hosts: HostChanges;
   readonly #host: Host;
   #nextShard = 0;
-  /** Of one shard; the last one is next. */
-  #userHashes: number[] = [];
+  /** Of the shards read last; the last one is next. */
+  readonly #userHashes: number[] = [];
   movedCount = 0;
 
   constructor(core: DirectoryCore, kills: Kills, hosts: HostChanges, host: Host) {
@@ -37,27 +39,35 @@ export class HostReset {
     const { hosts } = this.#core.current;
     // Removed, or there anew with another tag: its users have been forgotten.
     if (hosts.byId(this.#host.hostId) !== this.#host) return 'done';
-    for (let i = 0; i < USERS_PER_STEP; i++) {
-      if (this.#kills.size >= maxMoving) return 'blocked';
+    const room = Math.min(MOVES_PER_STEP, maxMoving - this.#kills.size);
+    if (room <= 0) return 'blocked';
+    const moves = new Map<number, Host>();
+    for (let shards = 0; moves.size < room; ) {
       const userHash = this.#userHashes.pop();
       if (userHash === undefined) {
-        if (this.#nextShard === SHARDS) return 'done';
-        this.#userHashes = this.#usersOf(this.#nextShard++);
-      } else if (!this.#move(userHash, nowMs)) {
+        if (this.#nextShard === SHARDS || shards === SHARDS_PER_STEP) break;
+        if (this.#readShard(this.#nextShard++)) shards++;
+        continue;
+      }
+      const target = this.#targetOf(userHash);
+      if (target === 'none') {
         this.#hosts.flush(SELF, this.#host, nowMs);
         return 'nowhere';
       }
+      if (target !== 'stays') moves.set(userHash, target);
     }
-    return 'more';
+    if (moves.size > 0) this.#move(moves, nowMs);
+    return this.#userHashes.length === 0 && this.#nextShard === SHARDS ? 'done' : 'more';
   }
 
-  #usersOf(shard: number): number[] {
+  /** False: it was never used. */
+  #readShard(shard: number): boolean {
     const table = this.#core.users.table(this.#host.tagIndex);
-    const userHashes: number[] = [];
+    if (table.isUnused(shard)) return false;
     table.forEachInShard(shard, (userHash, word) => {
-      if (this.#isHere(word)) userHashes.push(userHash);
+      if (this.#isHere(word)) this.#userHashes.push(userHash);
     });
-    return userHashes;
+    return true;
   }
 
   /** Also a user on its way to this backend; not one that has expired. */
@@ -67,18 +77,26 @@ export class HostReset {
     );
   }
 
-  /** False: there is no backend for the user. */
-  #move(userHash: number, nowMs: number): boolean {
+  /** `none`: there is no backend for the user. */
+  #targetOf(userHash: number): Host | 'stays' | 'none' {
     const { current, users } = this.#core;
     const { tagIndex, hostId } = this.#host;
     // It may have gone since the shard was read.
-    if (!this.#isHere(users.table(tagIndex).get(userHash))) return true;
+    if (!this.#isHere(users.table(tagIndex).get(userHash))) return 'stays';
     const targetId = ringLookup(current.ring, tagIndex, userHash);
-    if (targetId === hostId) return true;
-    const target = current.hosts.byId(targetId);
-    if (target === undefined) return false;
-    this.#kills.move(SELF, userHash, target, nowMs);
-    this.movedCount++;
-    return true;
+    return targetId === hostId ? 'stays' : (current.hosts.byId(targetId) ?? 'none');
+  }
+
+  /** First all the words, then the registries, as in every kill; the words stay so until each is moved. */
+  #move(moves: ReadonlyMap<number, Host>, nowMs: number): void {
+    const { users, sessions } = this.#core;
+    const { tagIndex, hostId } = this.#host;
+    for (const userHash of moves.keys()) {
+      users.mark(tagIndex, userHash, AssignmentState.killing, hostId);
+    }
+    sessions.lookUpFor(tagIndex, new Set(moves.keys()), (userHash) => {
+      this.#kills.move(SELF, userHash, moves.get(userHash)!, nowMs);
+    });
+    this.movedCount += moves.size;
   }
 }

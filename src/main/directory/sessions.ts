@@ -1,8 +1,15 @@
 import { SessionRegistryReader } from '../../shared/memory/session-registry.ts';
 
+interface LookedUp {
+  readonly tagIndex: number;
+  readonly userHashes: ReadonlySet<number>;
+  readonly found: ReadonlySet<number>;
+}
+
 /** The sessions of all workers, as their registries show them. */
 export class Sessions {
   readonly #registries = new Map<number, SessionRegistryReader>();
+  #lookedUp: LookedUp | null = null;
 
   attach(workerId: number, registry: SharedArrayBuffer): void {
     this.#registries.set(workerId, new SessionRegistryReader(registry));
@@ -20,6 +27,10 @@ export class Sessions {
 
   /** True when the user may have a session. */
   has(tagIndex: number, userHash: number): boolean {
+    const known = this.#lookedUp;
+    if (known?.tagIndex === tagIndex && known.userHashes.has(userHash)) {
+      return known.found.has(userHash);
+    }
     for (const registry of this.#registries.values()) {
       if (registry.has(tagIndex, userHash)) return true;
     }
@@ -35,6 +46,28 @@ export class Sessions {
       });
     }
     return found;
+  }
+
+  /**
+   * Calls `each` for these users, one after the other, while has() answers for those that are left from one
+   * pass over the registries, made now. A user's word must say already that no session begins, until
+   * its turn comes.
+   */
+  lookUpFor(
+    tagIndex: number,
+    userHashes: ReadonlySet<number>,
+    each: (userHash: number) => void,
+  ): void {
+    const left = new Set(userHashes);
+    this.#lookedUp = { tagIndex, userHashes: left, found: this.among(tagIndex, userHashes) };
+    try {
+      for (const userHash of userHashes) {
+        each(userHash);
+        left.delete(userHash);
+      }
+    } finally {
+      this.#lookedUp = null;
+    }
   }
 
   /** Every session, with the hash of its user. */
