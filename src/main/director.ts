@@ -141,13 +141,14 @@ function adminDirector(
   edge: RingEdge | null,
   own: Pick<AdminDirector, 'moves' | 'sessions'>,
 ): AdminDirector {
-  const { listen, maxParallelMoves, maxParallelKicks } = config.director;
+  const { listen, adminListen, maxParallelMoves, maxParallelKicks } = config.director;
   const hasRing = edge !== null && listen !== null;
   return {
     view: directory.status,
     orders: directory,
     ring: hasRing ? new RunningRing(edge.ring, listen.port, Date.now) : noRing,
     ...{ ...own, maxParallelMoves, maxParallelKicks },
+    adminPort: adminListen[0]?.port || null,
   };
 }
 

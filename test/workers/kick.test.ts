@@ -89,7 +89,7 @@ async function sendThrough(server: Socket, client: Socket, text: string): Promis
 }
 
 const { kickUser, moveUser } = {
-  kickUser: (user: string): void => front.director.directory.kickUser(user),
+  kickUser: (user: string): unknown => front.director.directory.kickUser(user),
   moveUser: (user: string): unknown => front.director.directory.moveUser(user, labAddress(2)),
 };
 

@@ -1,4 +1,6 @@
 import type { SessionFilter } from '../../shared/messages.ts';
+import type { KickProgress } from '../directory/field-kicks.ts';
+import type { HostChange } from '../directory/host-changes.ts';
 import type { AdminMoves } from '../moves/admin-moves.ts';
 import type { SessionList } from '../session-list.ts';
 import type { DirectoryView } from './directory-view.ts';
@@ -26,6 +28,8 @@ export interface DirectoryOrders {
   addHost(ip: string, vhostCount: number, tag: string): boolean;
   setVhostCount(ip: string, vhostCount: number): boolean;
   setDown(ip: string, isDown: boolean): boolean;
+  /** Both of the above as one change. */
+  changeHost(ip: string, change: HostChange): boolean;
   removeHost(ip: string): boolean;
   flushHost(ip: string): boolean;
   /** Null: no such host. */
@@ -35,8 +39,8 @@ export interface DirectoryOrders {
     ip: string,
   ): 'moved' | 'moving' | 'unchanged' | 'busy' | 'unknown-host';
   /** Names and values are latin1 strings, one character per byte. */
-  kickUser(userName: string): void;
-  kickUserAlt(field: string, value: string): void;
+  kickUser(userName: string): KickProgress;
+  kickUserAlt(field: string, value: string): KickProgress;
   /** Kicks whose sessions are not all closed yet. */
   readonly kickCount: number;
   /** Users of removed and flushed hosts, or their sessions, are still there. */
@@ -75,6 +79,8 @@ export interface AdminDirector {
   readonly moves: AdminMoves;
   /** Postilion's own: the sessions of all workers that fit. */
   readonly sessions: (filter: SessionFilter) => SessionList;
+  /** Of the first TCP listener of the admin protocol; null: there is none, or any port. */
+  readonly adminPort: number | null;
   readonly maxParallelMoves: number;
   readonly maxParallelKicks: number;
 }

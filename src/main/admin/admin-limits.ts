@@ -12,6 +12,9 @@ export const adminLimits = {
   vhostCount: 1000,
   /** A command waits so long for the ring to be synced: DOVEADM_CONNECTION_RING_SYNC_TIMEOUT_MSECS. */
   ringSyncMs: 30_000,
+  /** How long a command may be told to wait for the end of a move or kick, and how long it does unless told. */
+  waitSecs: 600,
+  defaultWaitSecs: 60,
   /** HOST-RESET-USERS under way or waiting for their turn; more are refused. */
   resets: 1000,
   /** How often a HOST-RESET-USERS that goes on says so in the log. */

@@ -1,4 +1,6 @@
 import { ringLookup } from '../../shared/memory/host-ring.ts';
+import type { KickProgress } from '../directory/field-kicks.ts';
+import type { HostChange } from '../directory/host-changes.ts';
 import { HostSet } from '../directory/host-set.ts';
 import type { AdminHost, AdminRing, DirectoryOrders, UserMoves } from './admin-director.ts';
 import type { CommandContext } from './command.ts';
@@ -68,6 +70,12 @@ export class DryOrders implements DirectoryOrders {
     return true;
   }
 
+  changeHost(ip: string, { vhostCount, isDown }: HostChange): boolean {
+    if (vhostCount !== undefined) this.setVhostCount(ip, vhostCount);
+    if (isDown !== undefined) this.setDown(ip, isDown);
+    return true;
+  }
+
   removeHost(ip: string): boolean {
     const users = this.#status(ip)?.userCount ?? 0;
     this.effects.push(
@@ -103,12 +111,14 @@ export class DryOrders implements DirectoryOrders {
     return 'moved';
   }
 
-  kickUser(userName: string): void {
+  kickUser(userName: string): KickProgress {
     this.effects.push(`end the sessions of ${userName} on all directors`);
+    return { outcome: 'closed' };
   }
 
-  kickUserAlt(field: string, value: string): void {
+  kickUserAlt(field: string, value: string): KickProgress {
     this.effects.push(`end the sessions whose ${field} is ${value} on all directors`);
+    return { outcome: 'closed' };
   }
 }
 

@@ -2,10 +2,11 @@ import { tabEscape } from '../../shared/wire/tab-escape.ts';
 import { JobKind, type MoveOrder } from '../moves/move-order.ts';
 import { adminLimits } from './admin-limits.ts';
 import { type AnswerPart, BadCommand } from './answer.ts';
-import { anytime, type Command, type CommandContext, loggable } from './command.ts';
+import { type Command, type CommandContext, loggable } from './command.ts';
 import type { HostStatus } from './directory-view.ts';
 import { DryOrders, DryRing, lookupIn } from './dry-orders.ts';
-import { OrderRefusal, readMoveOrder } from './move-commands.ts';
+import { readMoveOrder } from './move-commands.ts';
+import { own } from './own-command.ts';
 
 /** Orders of long moves; all others are run on orders that do nothing. */
 const MOVE_COMMANDS: ReadonlySet<string> = new Set([
@@ -14,11 +15,12 @@ const MOVE_COMMANDS: ReadonlySet<string> = new Set([
 /** They change nothing anyway: what is to be changed may depend on what they say. */
 const READ_COMMANDS: ReadonlySet<string> = new Set([
   ...['HOST-LIST', 'HOST-LIST-REMOVED', 'USER-LOOKUP', 'USER-LIST', 'DIRECTOR-LIST'],
-  ...['X-MOVES', 'X-WHO', 'X-WHY'],
+  ...['X-MOVES', 'X-NODE', 'X-WHO', 'X-WHY'],
 ]);
 const DRY_COMMANDS: ReadonlySet<string> = new Set([
   ...['HOST-SET', 'HOST-UPDATE', 'HOST-UP', 'HOST-DOWN', 'HOST-REMOVE', 'HOST-FLUSH'],
   ...['USER-MOVE', 'USER-KICK', 'USER-KICK-ALT', 'DIRECTOR-ADD', 'DIRECTOR-REMOVE'],
+  ...['X-CHANGE', 'X-KICK', 'X-KICK-ALT'],
 ]);
 
 /**
@@ -26,7 +28,7 @@ const DRY_COMMANDS: ReadonlySet<string> = new Set([
  * would answer. Nothing is changed.
  */
 export function dryRunCommand(find: (name: string) => Command | undefined): Command {
-  return anytime((context, [name = '', ...args]) => dryRun(context, find(name), name, args));
+  return own((context, [name = '', ...args]) => dryRun(context, find(name), name, args));
 }
 
 function* dryRun(
@@ -91,14 +93,7 @@ function* compare(
 }
 
 function* planMoves(context: CommandContext, name: string, args: readonly string[]): AnswerPart {
-  let order: MoveOrder;
-  try {
-    order = readMoveOrder(context, name === 'HOST-RESET-USERS' ? 'X-FLUSH' : name, args);
-  } catch (error) {
-    if (!(error instanceof OrderRefusal)) throw error;
-    yield `${error.message}\n`;
-    return;
-  }
+  const order = readMoveOrder(context, name === 'HOST-RESET-USERS' ? 'X-FLUSH' : name, args);
   const refusal = context.director.moves.jobs.refusal(order);
   if (refusal !== null) {
     yield refusal.kind === 'unknown-host' ? 'NOTFOUND\n' : `${refusal.text}\n`;

@@ -12,6 +12,7 @@ import {
   okWhenSynced,
   synced,
 } from './command.ts';
+import { ownSynced, Refusal, readAddress, readNumber } from './own-command.ts';
 
 const NOT_FOUND = 'NOTFOUND\n';
 const OK = 'OK\n';
@@ -28,6 +29,8 @@ export const hostCommands: Readonly<Record<string, Command>> = {
   'HOST-DOWN': synced((context, args) => setDown(context, args, true)),
   'HOST-REMOVE': synced(removeHost),
   'HOST-FLUSH': synced(flushHost),
+  // Postilion's own.
+  'X-CHANGE': ownSynced(changeHost),
 };
 
 function* listHosts({ director }: CommandContext): AnswerPart {
@@ -134,33 +137,55 @@ function* setDown(
   }
 }
 
+/** X-CHANGE ADDRESS [WEIGHT] [U|D]: HOST-UPDATE and HOST-UP or HOST-DOWN as one change, or none. */
+function* changeHost(
+  context: CommandContext,
+  [address = '', weight, state = '']: readonly string[],
+): AnswerPart {
+  const { director, log } = context;
+  const ip = readAddress(address);
+  const vhostCount = readNumber('vhost count', weight, 0, adminLimits.vhostCount);
+  if (!/^[UD]?$/.test(state)) throw new Refusal('invalid state: U or D is wanted');
+  const host = director.orders.host(ip);
+  if (host === undefined) yield NOT_FOUND;
+  else if (host.isDesynced) yield UPDATING;
+  else {
+    const words = ['X-CHANGE', ip, vhostCount ?? '', state].filter((word) => word !== '');
+    log('info', words.join(' '));
+    director.orders.changeHost(ip, {
+      ...(vhostCount === null ? {} : { vhostCount }),
+      ...(state === '' ? {} : { isDown: state === 'D' }),
+    });
+    yield* okWhenSynced(context);
+  }
+}
+
 /** The users of the backend are forgotten, but not before their sessions have been killed. */
 function* removeHost(context: CommandContext, [address]: readonly string[]): AnswerPart {
-  const { director, log } = context;
-  const ip = needAddress(address, 'doveadm sent invalid HOST-REMOVE parameters');
-  if (director.orders.host(ip) === undefined) {
-    yield NOT_FOUND;
-    return;
-  }
-  log('info', `HOST-REMOVE ${ip}`);
-  director.orders.removeHost(ip);
-  yield* okWhenSynced(context);
+  const { orders } = context.director;
+  yield* orderHost(context, 'HOST-REMOVE', address, (ip) => orders.removeHost(ip));
 }
 
 /** HOST-FLUSH [ADDRESS]: as HOST-REMOVE, but the backend stays. Without address: all backends. */
 function* flushHost(context: CommandContext, [address]: readonly string[]): AnswerPart {
-  const { director, log } = context;
-  if (address === undefined || address === '') {
-    yield* flushAll(context);
-    return;
-  }
-  const ip = needAddress(address, 'doveadm sent invalid HOST-FLUSH parameters');
-  if (director.orders.host(ip) === undefined) {
+  const { orders } = context.director;
+  if (address === undefined || address === '') yield* flushAll(context);
+  else yield* orderHost(context, 'HOST-FLUSH', address, (ip) => orders.flushHost(ip));
+}
+
+function* orderHost(
+  context: CommandContext,
+  name: string,
+  address: string | undefined,
+  order: (ip: string) => void,
+): AnswerPart {
+  const ip = needAddress(address, `doveadm sent invalid ${name} parameters`);
+  if (context.director.orders.host(ip) === undefined) {
     yield NOT_FOUND;
     return;
   }
-  log('info', `HOST-FLUSH ${ip}`);
-  director.orders.flushHost(ip);
+  context.log('info', `${name} ${ip}`);
+  order(ip);
   yield* okWhenSynced(context);
 }
 

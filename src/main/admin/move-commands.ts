@@ -1,40 +1,31 @@
-import { formatAddress } from '../../shared/ip-address.ts';
 import { tabEscape } from '../../shared/wire/tab-escape.ts';
 import type { ListedJob, StartOutcome } from '../moves/move-jobs.ts';
 import { DEFAULT_REBALANCE_RATE, moveLimits } from '../moves/move-limits.ts';
 import type { MoveOrder } from '../moves/move-order.ts';
 import { parseUint32 } from './admin-protocol.ts';
 import type { AnswerPart } from './answer.ts';
-import { anytime, type Command, type CommandContext, whoOf } from './command.ts';
-import { parseNetAddress } from './net-address.ts';
+import { type Command, type CommandContext, whoOf } from './command.ts';
+import { own, readAddress, readNumber } from './own-command.ts';
 
-/** Long moves as jobs: not in Dovecot. A mistake in a number is answered, not punished. */
+/** Long moves as jobs: not in Dovecot. */
 export const moveCommands: Readonly<Record<string, Command>> = {
-  'X-FLUSH': anytime(start('X-FLUSH')),
-  'X-DRAIN': anytime(start('X-DRAIN')),
-  'X-REBALANCE': anytime(start('X-REBALANCE')),
-  'X-MOVES': anytime(listJobs),
-  'X-INTERRUPT': anytime(interrupt),
+  'X-FLUSH': own(start('X-FLUSH')),
+  'X-DRAIN': own(start('X-DRAIN')),
+  'X-REBALANCE': own(start('X-REBALANCE')),
+  'X-MOVES': own(listJobs),
+  'X-INTERRUPT': own(interrupt),
 };
-
-/** An answer to a command that cannot be obeyed. */
-export class OrderRefusal extends Error {}
 
 function start(name: string): Command['run'] {
   return function* (context, args) {
-    try {
-      const order = readMoveOrder(context, name, args);
-      yield startAnswer(context.director.moves.jobs.start(order));
-    } catch (error) {
-      if (!(error instanceof OrderRefusal)) throw error;
-      yield `${error.message}\n`;
-    }
+    const order = readMoveOrder(context, name, args);
+    yield startAnswer(context.director.moves.jobs.start(order));
   };
 }
 
 /**
  * X-FLUSH [ADDRESS] [N] [RATE] (no address means all backends), X-DRAIN ADDRESS [SECONDS] [N] [RATE],
- * X-REBALANCE [N] [RATE]. Throws OrderRefusal.
+ * X-REBALANCE [N] [RATE]. Throws Refusal.
  */
 export function readMoveOrder(
   context: CommandContext,
@@ -73,27 +64,6 @@ function startAnswer(outcome: StartOutcome): string {
     case 'refused':
       return `${outcome.text}\n`;
   }
-}
-
-function readAddress(text: string): string {
-  const bytes = parseNetAddress(text);
-  if (bytes === null) throw new OrderRefusal('invalid address');
-  return formatAddress(bytes);
-}
-
-/** Null: not given. */
-function readNumber(
-  name: string,
-  text: string | undefined,
-  min: number,
-  max: number,
-): number | null {
-  if (text === undefined || text === '') return null;
-  const number = parseUint32(text);
-  if (number === null || number < min || number > max) {
-    throw new OrderRefusal(`invalid ${name}: a number from ${min} to ${max} is wanted`);
-  }
-  return number;
 }
 
 /** A rate of 0 is no limit. */

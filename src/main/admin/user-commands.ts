@@ -1,10 +1,8 @@
-import { formatAddress } from '../../shared/ip-address.ts';
 import { adminLimits } from './admin-limits.ts';
-import { parseUint32 } from './admin-protocol.ts';
 import { type AnswerPart, BadCommand } from './answer.ts';
 import { anytime, type Command, type CommandContext, loggable, needAddress } from './command.ts';
-import type { DirectoryView, UserStatus } from './directory-view.ts';
-import { parseNetAddress } from './net-address.ts';
+import type { UserStatus } from './directory-view.ts';
+import { hashOf } from './own-command.ts';
 
 const TRY_AGAIN = 'TRYAGAIN\n';
 
@@ -16,11 +14,6 @@ export const userCommands: Readonly<Record<string, Command>> = {
   'USER-KICK-ALT': anytime(kickUserAlt),
 };
 
-/** A user may be named by its hash, too. */
-function hashOf(view: DirectoryView, name: string): number {
-  return parseUint32(name) ?? view.hashUser(name);
-}
-
 function* lookUp({ director: { view } }: CommandContext, args: readonly string[]): AnswerPart {
   const [name = '', tag = ''] = args;
   const hash = hashOf(view, name);
@@ -31,11 +24,8 @@ function* lookUp({ director: { view } }: CommandContext, args: readonly string[]
 }
 
 function* listUsers({ director }: CommandContext, [address = '']: readonly string[]): AnswerPart {
-  const bytes = address === '' ? null : parseNetAddress(address);
-  if (address !== '' && bytes === null) {
-    throw new BadCommand('doveadm sent invalid USER-LIST parameters');
-  }
-  const onlyIp = bytes === null ? null : formatAddress(bytes);
+  const bad = 'doveadm sent invalid USER-LIST parameters';
+  const onlyIp = address === '' ? null : needAddress(address, bad);
   let piece = '';
   let entries = 0;
   for (const user of director.view.users()) {

@@ -1,24 +1,19 @@
-import { formatAddress, formatNetwork, parseNetwork } from '../../shared/ip-address.ts';
+import { formatNetwork, parseNetwork } from '../../shared/ip-address.ts';
 import type { ListedSession, SessionFilter } from '../../shared/messages.ts';
 import { tabEscape } from '../../shared/wire/tab-escape.ts';
 import { parseUint32 } from './admin-protocol.ts';
 import { type AnswerPart, Wait } from './answer.ts';
-import { anytime, type Command, type CommandContext } from './command.ts';
-import { parseNetAddress } from './net-address.ts';
+import type { Command, CommandContext } from './command.ts';
+import { own, Refusal, readAddress } from './own-command.ts';
 
-export const whoCommands: Readonly<Record<string, Command>> = { 'X-WHO': anytime(listSessions) };
+export const whoCommands: Readonly<Record<string, Command>> = { 'X-WHO': own(listSessions) };
 
 /**
  * X-WHO [USER] [BACKEND] [NETWORK]: the sessions through this director that fit all that is not empty. Lines
  * `session`, then perhaps `missing` and the number of workers whose part is not whole.
  */
 function* listSessions({ director }: CommandContext, args: readonly string[]): AnswerPart {
-  const filter = readFilter(args);
-  if (typeof filter === 'string') {
-    yield `${filter}\n`;
-    return;
-  }
-  const list = director.sessions(filter);
+  const list = director.sessions(readFilter(args));
   const parts = list[Symbol.asyncIterator]();
   for (;;) {
     const wait = new Wait();
@@ -36,19 +31,15 @@ function* listSessions({ director }: CommandContext, args: readonly string[]): A
   yield '\n';
 }
 
-/** A text says what is wrong. A user may be named by its hash, as elsewhere. */
-function readFilter([user = '', address = '', net = '']: readonly string[]):
-  | SessionFilter
-  | string {
+/** A user may be named by its hash, as elsewhere. Throws Refusal. */
+function readFilter([user = '', address = '', net = '']: readonly string[]): SessionFilter {
   const userHash = parseUint32(user);
-  const backend = address === '' ? null : parseNetAddress(address);
-  if (address !== '' && backend === null) return 'invalid address';
   const network = net === '' ? null : parseNetwork(net);
-  if (net !== '' && network === null) return 'invalid network';
+  if (net !== '' && network === null) throw new Refusal('invalid network');
   return {
     user: user === '' || userHash !== null ? null : user,
     userHash,
-    backend: backend === null ? null : formatAddress(backend),
+    backend: address === '' ? null : readAddress(address),
     network: network === null ? null : formatNetwork(network),
   };
 }

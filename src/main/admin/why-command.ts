@@ -1,18 +1,18 @@
 import { tabEscape } from '../../shared/wire/tab-escape.ts';
-import { parseUint32 } from './admin-protocol.ts';
 import type { AnswerPart } from './answer.ts';
-import { anytime, type Command, type CommandContext } from './command.ts';
+import type { Command, CommandContext } from './command.ts';
+import { hashOf, own } from './own-command.ts';
 
 /** Of one user. */
 const SHOWN_MOVES = 10;
 
-export const whyCommands: Readonly<Record<string, Command>> = { 'X-WHY': anytime(explain) };
+export const whyCommands: Readonly<Record<string, Command>> = { 'X-WHY': own(explain) };
 
 /** X-WHY USER [TAG]: all that this director knows about why the user is where it is. */
 function* explain({ director }: CommandContext, args: readonly string[]): AnswerPart {
   const { view, moves } = director;
   const [name = '', tag = ''] = args;
-  const hash = parseUint32(name) ?? view.hashUser(name);
+  const hash = hashOf(view, name);
   const facts = moves.facts(tag, hash);
   if (facts === null) {
     yield 'NOTFOUND\n';

@@ -8,8 +8,8 @@ import { type DirectoryMemory, EPOCH, GATE } from '../../shared/memory/directory
 import { ringLookup } from '../../shared/memory/host-ring.ts';
 import { DirectoryCore, type DirectoryEffects, type DirectoryOptions, toSecs } from './core.ts';
 import { DirectoryStatus } from './directory-status.ts';
-import { FieldKicks } from './field-kicks.ts';
-import { HostChanges, type HostUpdate, nextChangeSecs } from './host-changes.ts';
+import { FieldKicks, type KickProgress } from './field-kicks.ts';
+import { type HostChange, HostChanges, type HostUpdate, nextChangeSecs } from './host-changes.ts';
 import { HostReset } from './host-reset.ts';
 import { type Host, HostSet } from './host-set.ts';
 import { type KillState, Kills } from './kills.ts';
@@ -296,15 +296,17 @@ export class Directory {
   }
 
   /** Ends the sessions of a user name (latin1, one character per byte), here and on all directors. */
-  kickUser(origin: Origin, userName: string): void {
-    this.#fieldKicks.kick('user', userName);
+  kickUser(origin: Origin, userName: string): KickProgress {
+    const progress = this.#fieldKicks.kick('user', userName);
     this.#core.ring.userKick(origin, userName);
+    return progress;
   }
 
   /** Ends the sessions whose alternative user name `field` has this value. */
-  kickUserAlt(origin: Origin, field: string, value: string): void {
-    this.#fieldKicks.kick(field, value);
+  kickUserAlt(origin: Origin, field: string, value: string): KickProgress {
+    const progress = this.#fieldKicks.kick(field, value);
     this.#core.ring.userKickAlt(origin, field, value);
+    return progress;
   }
 
   /** Kicks by user name or field whose sessions are not all closed yet. */
@@ -350,6 +352,11 @@ export class Directory {
     this.#kills.userKilledEverywhere(origin, userHash, nowMs);
   }
 
+  /** Neighbours have passed more barriers (RingLink.barrier()). */
+  barriersPassed(nowMs: number): void {
+    this.#kills.barriersPassed(nowMs);
+  }
+
   // Hosts
 
   /** Adds a backend. False when it is there already. */
@@ -361,21 +368,25 @@ export class Directory {
     return true;
   }
 
-  /** Changes the weight; users keep their host until they expire. False: no such host. */
-  setVhostCount(ip: string, vhostCount: number, nowMs: number): boolean {
+  /**
+   * Changes weight, state, or both at once: the ring hears of one change. Users keep their host until they
+   * expire. False: no such host.
+   */
+  changeHost(ip: string, change: HostChange, nowMs: number): boolean {
     const host = this.#core.current.hosts.get(ip);
     if (host === undefined) return false;
-    this.#hosts.update(SELF, { ...host, vhostCount }, nowMs);
+    const lastUpDownChangeSecs =
+      change.isDown === undefined ? host.lastUpDownChangeSecs : nextChangeSecs(host, nowMs);
+    this.#hosts.update(SELF, { ...host, ...change, lastUpDownChangeSecs }, nowMs);
     return true;
   }
 
-  /** Marks a backend down or up; users keep their host until they expire. False: no such host. */
+  setVhostCount(ip: string, vhostCount: number, nowMs: number): boolean {
+    return this.changeHost(ip, { vhostCount }, nowMs);
+  }
+
   setDown(ip: string, isDown: boolean, nowMs: number): boolean {
-    const host = this.#core.current.hosts.get(ip);
-    if (host === undefined) return false;
-    const lastUpDownChangeSecs = nextChangeSecs(host, nowMs);
-    this.#hosts.update(SELF, { ...host, isDown, lastUpDownChangeSecs }, nowMs);
-    return true;
+    return this.changeHost(ip, { isDown }, nowMs);
   }
 
   /**

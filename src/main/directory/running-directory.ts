@@ -1,5 +1,7 @@
 import type { DirectoryOrders } from '../admin/admin-director.ts';
 import type { Directory } from './directory.ts';
+import type { KickProgress } from './field-kicks.ts';
+import type { HostChange } from './host-changes.ts';
 import { SELF } from './ring-link.ts';
 
 /** The directory with the clock of the process: what the rest of main, demo and tests command. */
@@ -36,6 +38,10 @@ export class RunningDirectory implements DirectoryOrders {
     return this.#directory.addHost(ip, vhostCount, tag, this.#now());
   }
 
+  changeHost(ip: string, change: HostChange): boolean {
+    return this.#directory.changeHost(ip, change, this.#now());
+  }
+
   setVhostCount(ip: string, vhostCount: number): boolean {
     return this.#directory.setVhostCount(ip, vhostCount, this.#now());
   }
@@ -56,12 +62,12 @@ export class RunningDirectory implements DirectoryOrders {
     return this.#directory.resetHost(ip);
   }
 
-  kickUser(userName: string): void {
-    this.#directory.kickUser(SELF, userName);
+  kickUser(userName: string): KickProgress {
+    return this.#directory.kickUser(SELF, userName);
   }
 
-  kickUserAlt(field: string, value: string): void {
-    this.#directory.kickUserAlt(SELF, field, value);
+  kickUserAlt(field: string, value: string): KickProgress {
+    return this.#directory.kickUserAlt(SELF, field, value);
   }
 
   /** The user belongs to the tag of the backend. */

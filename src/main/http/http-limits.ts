@@ -33,6 +33,6 @@ export const httpLimits = {
   loggedRefusals: 10,
   /** Of one user, as they are remembered. */
   shownMoves: 10,
-  /** How long a flush may be waited for. */
-  flushWaitSecs: 600,
+  /** How long the end of a flush, move or kick may be waited for. */
+  waitSecs: 600,
 } as const;

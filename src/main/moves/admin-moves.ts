@@ -1,5 +1,6 @@
 import type { MoveEvent } from '../directory/core.ts';
 import type { Directory } from '../directory/directory.ts';
+import type { KillState } from '../directory/kills.ts';
 import type { UserFacts } from '../directory/user-moves.ts';
 import { MoveJobs, type MoveJobsOptions } from './move-jobs.ts';
 import type { RecentMoves } from './recent-moves.ts';
@@ -40,6 +41,15 @@ export class AdminMoves {
   /** Null: no such tag. */
   facts(tag: string, userHash: number): UserFacts | null {
     return this.#directory.userMoves.facts(tag, userHash);
+  }
+
+  /** How far the kill of a user with this hash is, of whatever tag; null: none is being killed. */
+  killState(userHash: number): KillState | null {
+    for (let tagIndex = 0; tagIndex < this.#directory.tagCount; tagIndex++) {
+      const state = this.#directory.killState(tagIndex, userHash);
+      if (state !== null) return state;
+    }
+    return null;
   }
 
   /** Newest first. */

@@ -12,7 +12,7 @@ import { testMoves } from '../moves/test-moves.ts';
 export function adminOptions(view: DirectoryView, log: string[] = []): AdminServerOptions {
   const { directory } = new TestDirectory([]);
   const director: AdminDirector = {
-    ...{ view, ring: noRing, maxParallelMoves: 100, maxParallelKicks: 100 },
+    ...{ view, ring: noRing, maxParallelMoves: 100, maxParallelKicks: 100, adminPort: null },
     moves: testMoves(directory, Date.now),
     sessions: fixedSessions(),
     orders: new RunningDirectory(directory, Date.now),

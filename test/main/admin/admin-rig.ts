@@ -105,6 +105,7 @@ export class AdminRig {
         (run) => this.#soon.push(run),
       ),
       sessions: fixedSessions(),
+      adminPort: 9091,
       maxParallelMoves: limits.maxParallelMoves ?? 100,
       maxParallelKicks: limits.maxParallelKicks ?? 100,
     };

@@ -169,3 +169,41 @@ describe('HOST-REMOVE, HOST-FLUSH and HOST-LIST-REMOVED', () => {
     expect(client.log).toEqual(log);
   });
 });
+
+describe('X-CHANGE', () => {
+  const [ONE] = ['10.0.0.1'];
+  const stateOf = (rig: AdminRig) => {
+    return rig.director.view.hosts().find(({ ip }) => ip === ONE);
+  };
+
+  it.each([
+    [`${ONE}\t7\tD`, { vhostCount: 7, isDown: true }],
+    [`${ONE}\t\tD`, { vhostCount: 100, isDown: true }],
+    [`${ONE}\t0`, { vhostCount: 0, isDown: false }],
+    [ONE, { vhostCount: 100, isDown: false }],
+  ])('%j is one change', (args, after) => {
+    const rig = new AdminRig([server(ONE)]);
+    const before = rig.test.publications.length;
+    expect(rig.client().ask(`X-CHANGE\t${args}`)).toBe('OK\n');
+    expect(stateOf(rig)).toMatchObject(after);
+    expect(rig.test.publications.length - before).toBe(args === ONE ? 0 : 1);
+  });
+
+  it.each([
+    [`${ONE}\t1001\tD`, 'invalid vhost count: a number from 0 to 1000 is wanted\n'],
+    [`${ONE}\t5\tX`, 'invalid state: U or D is wanted\n'],
+    ['10.0.0.9\t5\tD', 'NOTFOUND\n'],
+    ['host\t5\tD', 'invalid address\n'],
+  ])('%j changes nothing', (args, answer) => {
+    const rig = new AdminRig([server(ONE)]);
+    expect(rig.client().ask(`X-CHANGE\t${args}`)).toBe(answer);
+    expect(stateOf(rig)).toMatchObject({ vhostCount: 100, isDown: false });
+  });
+
+  it('says what it would change', () => {
+    const client = new AdminRig([server(ONE)]).client();
+    expect(client.ask(`X-DRY-RUN\tX-CHANGE\t${ONE}\t5\tD`)).toMatch(
+      /^WOULD\tchange the vhost count of 10.0.0.1 from 100 to 5\nWOULD\tmark 10.0.0.1 down\nWOULD\thave /,
+    );
+  });
+});

@@ -71,7 +71,7 @@ class Player {
     const now = (): number => this.#test.nowMs;
     this.#work = new AdminWork(now, (run) => run());
     this.#director = {
-      ...{ view: directory.status, maxParallelMoves: 100, maxParallelKicks: 100 },
+      ...{ view: directory.status, maxParallelMoves: 100, maxParallelKicks: 100, adminPort: null },
       orders: new RunningDirectory(directory, now),
       moves: testMoves(directory, now),
       sessions: fixedSessions(),

@@ -61,7 +61,7 @@ export class HttpRig {
     const http: HttpDirector = {
       director: {
         ...{ view: view ?? running.status, orders: running, ring: ring ?? new MemoryRing() },
-        ...{ maxParallelMoves: 100, maxParallelKicks: 100 },
+        ...{ maxParallelMoves: 100, maxParallelKicks: 100, adminPort: null },
         moves: this.moves,
         sessions: fixedSessions(),
       },
@@ -81,11 +81,14 @@ export class HttpRig {
     };
     this.app = createApp(this.#options);
     if (hasNoClock === true) return;
-    this.#ticker = setInterval(() => {
-      this.test.pass(TICK_MS);
-      work.run();
-      this.moves.jobs.run();
-    }, 1);
+    this.#ticker = setInterval(() => this.tick(TICK_MS), 1);
+  }
+
+  /** Time passes, and everything is looked at once. */
+  tick(ms: number): void {
+    this.test.pass(ms);
+    this.#options.http.work.run();
+    this.moves.jobs.run();
   }
 
   /** Ends with the test. */

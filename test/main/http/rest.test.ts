@@ -1,7 +1,8 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { HTTP_STATUS } from '../../../src/main/http/http-error.ts';
 import { restRoutes } from '../../../src/main/http/rest/routes.ts';
 import * as schema from '../../../src/main/http/rest/schemas.ts';
+import { createRegistry } from '../../../src/shared/memory/session-registry.ts';
 import type { ListedSession } from '../../../src/shared/messages.ts';
 import { compileUserHash } from '../../../src/shared/user-hash.ts';
 import { HttpRig, type HttpRigOptions, MemoryRing } from './http-rig.ts';
@@ -84,8 +85,8 @@ describe('backends', () => {
     expect((await send('GET', '/api/v1/backends')).value).toMatchObject({ removed: ['10.0.0.1'] });
     expect(rig.logTexts()).toEqual(
       [
-        ...['HOST-SET 2001:db8::9@far 7', 'HOST-SET 2001:db8::9 0', 'HOST-DOWN 2001:db8::9'],
-        ...['HOST-UP 2001:db8::9', 'HOST-REMOVE 2001:db8::9', 'HOST-REMOVE 10.0.0.1'],
+        ...['HOST-SET 2001:db8::9@far 7', 'X-CHANGE 2001:db8::9 0 D', 'X-CHANGE 2001:db8::9 U'],
+        ...['HOST-REMOVE 2001:db8::9', 'HOST-REMOVE 10.0.0.1'],
       ].map((text) => expect.stringMatching(`^http\\(ops, 127\\.0\\.0\\.1:\\d+\\): ${text}$`)),
     );
   });
@@ -202,7 +203,7 @@ describe('users', () => {
   it('are moved, and kicked', async () => {
     const { rig, send } = client();
     const body = { backend: '10.0.0.2' };
-    const moved = { status: 202, value: { hash: ALICE, backend: '10.0.0.2' } };
+    const moved = { status: 202, value: { hash: ALICE, backend: '10.0.0.2', done: false } };
     expect(await send('POST', '/api/v1/users/alice/move', body)).toEqual(moved);
     expect(rig.test.hostOf(ALICE)).toBe('10.0.0.2');
     const list = { hash: ALICE, backend: '10.0.0.2', expires_at: expect.any(String) };
@@ -210,7 +211,8 @@ describe('users', () => {
     const ofBackend = (ip: string) => send('GET', `/api/v1/users?backend=${ip}`);
     expect((await ofBackend('10.0.0.2')).value).toEqual({ users: [list] });
     expect((await ofBackend('10.0.0.1')).value).toEqual({ users: [] });
-    expect(await send('POST', '/api/v1/users/gr%C3%BCn/kick')).toEqual({ status: 202, value: {} });
+    const kick = await send('POST', '/api/v1/users/gr%C3%BCn/kick');
+    expect(kick).toEqual({ status: 202, value: { done: false } });
     await send('POST', '/api/v1/users/x/kick', { field: 'alt' });
     const texts = rig.logTexts().map((text) => text.replace(/^http\(.*?\): /, ''));
     expect(texts).toEqual([
@@ -218,7 +220,38 @@ describe('users', () => {
     ]);
   });
 
+  it('are waited for if somebody wants to', async () => {
+    const { rig, send } = client();
+    rig.test.login(ALICE);
+    const backend = rig.test.hostOf(ALICE) === '10.0.0.1' ? '10.0.0.2' : '10.0.0.1';
+    const move = await send('POST', '/api/v1/users/alice/move', { backend, wait_secs: 60 });
+    expect(move).toEqual({ status: 200, value: { hash: ALICE, backend, done: true } });
+    expect(rig.test.directory.counts().kills).toBe(0);
+    const kick = await send('POST', '/api/v1/users/alice/kick', { wait_secs: 1 });
+    expect(kick).toEqual({ status: 200, value: { done: true } });
+    // A worker that says nothing.
+    rig.test.directory.attachWorker(1, createRegistry(16));
+    for (const body of [{ wait_secs: 1 }, { wait_secs: 1, field: 'alt' }]) {
+      const late = await send('POST', '/api/v1/users/alice/kick', body);
+      expect(late).toEqual({ status: 202, value: { done: false } });
+    }
+    const texts = rig.logTexts().map((text) => text.replace(/^http\(.*?\): /, ''));
+    expect(texts.slice(1)).toEqual(['X-KICK alice', 'X-KICK alice', 'X-KICK-ALT alt alice']);
+  });
+
+  it('are not waited for longer than that', async () => {
+    const { rig, send } = client({ hasNoClock: true });
+    rig.test.login(ALICE);
+    const backend = rig.test.hostOf(ALICE) === '10.0.0.1' ? '10.0.0.2' : '10.0.0.1';
+    const ticker = setInterval(() => rig.tick(1000), 1);
+    onTestFinished(() => clearInterval(ticker));
+    const move = await send('POST', '/api/v1/users/alice/move', { backend, wait_secs: 1 });
+    expect(move).toEqual({ status: 202, value: { hash: ALICE, backend, done: false } });
+  });
+
   it.each([
+    ['POST', '/alice/move', { backend: '10.0.0.1', wait_secs: 601 }, 'BAD_REQUEST'],
+    ['POST', '/alice/kick', { wait_secs: -1 }, 'BAD_REQUEST'],
     ['POST', '/alice/move', { backend: '10.0.0.9' }, 'BACKEND_NOT_FOUND'],
     ['POST', '/alice/move', { backend: 'x' }, 'BAD_REQUEST'],
     ['POST', '/alice/move', {}, 'BAD_REQUEST'],

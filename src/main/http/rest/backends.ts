@@ -78,7 +78,9 @@ const getBackend = route({
 
 const changeBackend = route({
   ...{ method: 'PATCH', path: `${PATH}/{address}`, operationId: 'changeBackend' },
-  ...{ summary: 'Change weight or state; users stay until they expire, or are flushed' },
+  ...{
+    summary: 'Change weight, state, or both at once; users stay until they expire, or are flushed',
+  },
   ...{ params, query: schema.nothing },
   body: z
     .strictObject({ vhost_count: schema.vhostCount.optional(), state: schema.state.optional() })
@@ -87,14 +89,10 @@ const changeBackend = route({
   errors: ['BACKEND_NOT_FOUND', 'BACKEND_UPDATING', 'RING_UNSYNCED'],
   handle: async (context, { params: { address }, body }) => {
     const ip = canonicalAddress(address) as string;
-    const notFound = { NOTFOUND: backendNotFound(ip) };
-    if (body.vhost_count !== undefined) {
-      requireOk(await context.admin.line('HOST-UPDATE', ip, `${body.vhost_count}`), notFound);
-    }
-    if (body.state !== undefined) {
-      const command = body.state === 'up' ? 'HOST-UP' : 'HOST-DOWN';
-      requireOk(await context.admin.line(command, ip), notFound);
-    }
+    const states = { up: 'U', down: 'D' } as const;
+    const state = body.state === undefined ? '' : states[body.state];
+    const line = await context.admin.line('X-CHANGE', ip, `${body.vhost_count ?? ''}`, state);
+    requireOk(line, { NOTFOUND: backendNotFound(ip) });
     return { status: 200, body: backendNow(context, ip) };
   },
 });
@@ -123,12 +121,7 @@ const flushBackend = route({
         .default(false)
         .meta({ description: 'Forget the users at once, their sessions ended' }),
       max_parallel: z.int().min(1).max(1_000_000).optional(),
-      wait_secs: z
-        .int()
-        .min(0)
-        .max(httpLimits.flushWaitSecs)
-        .default(30)
-        .meta({ description: 'How long the answer may wait for the end' }),
+      wait_secs: schema.waitSecs.default(30),
     })
     .prefault({}),
   answers: {

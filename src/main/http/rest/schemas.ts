@@ -4,6 +4,7 @@ import { adminLimits } from '../../admin/admin-limits.ts';
 import { isTag } from '../../config/mail-server-spec.ts';
 import { moveLimits } from '../../moves/move-limits.ts';
 import { JobState } from '../../moves/move-order.ts';
+import { httpLimits } from '../http-limits.ts';
 
 const MAX_TAG_CHARS = 64;
 const MAX_PORT = 65535;
@@ -33,6 +34,11 @@ export const state = z.enum(['up', 'down']);
 export const time = z.iso.datetime().meta({ description: 'UTC' });
 export const hash = z.int().min(0).max(UINT32_MAX).meta({ description: 'Hash of the user name' });
 export const count = z.int().min(0);
+export const waitSecs = z
+  .int()
+  .min(0)
+  .max(httpLimits.waitSecs)
+  .meta({ description: 'How long the answer may wait for the end' });
 
 export const backend = z
   .strictObject({

@@ -85,16 +85,18 @@ const getUser = route({
   },
 });
 
+const done = z.boolean().meta({ description: 'False: it goes on' });
+const moved = z.strictObject({ hash: schema.hash, backend: schema.address, done });
+const kicked = z.strictObject({ done });
+
 const moveUser = route({
   ...{ method: 'POST', path: `${PATH}/{name}/move`, operationId: 'moveUser', params },
   summary: 'Move a user to a backend; its sessions are ended first, on all directors',
   query: z.strictObject({ as }),
-  body: z.strictObject({ backend: schema.address }),
+  body: z.strictObject({ backend: schema.address, wait_secs: schema.waitSecs.default(0) }),
   answers: {
-    202: {
-      text: 'The move has begun',
-      schema: z.strictObject({ hash: schema.hash, backend: schema.address }),
-    },
+    202: { text: 'The move has begun', schema: moved },
+    200: { text: 'All directors have closed its sessions, and it may log in', schema: moved },
   },
   errors: ['BACKEND_NOT_FOUND', 'USER_BUSY'],
   handle: async ({ http, admin }, { params: { name }, query, body }) => {
@@ -104,7 +106,9 @@ const moveUser = route({
       NOTFOUND: backendNotFound(ip),
       TRYAGAIN: new HttpError('USER_BUSY', 'the user is being moved already'),
     });
-    return { status: 202, body: { hash, backend: ip } };
+    const wait = `${body.wait_secs}`;
+    const done = body.wait_secs > 0 && (await admin.line('X-WAIT-MOVE', `${hash}`, wait)) === 'OK';
+    return { status: done ? 200 : 202, body: { hash, backend: ip, done } };
   },
 });
 
@@ -119,18 +123,26 @@ const kickUser = route({
         .max(64)
         .optional()
         .meta({ description: 'Of the passdb: `name` is its value, and not a user name' }),
+      wait_secs: schema.waitSecs.default(0),
     })
     .prefault({}),
-  answers: { 202: { text: 'The sessions are being ended', schema: z.strictObject({}) } },
+  answers: {
+    202: { text: 'The sessions are being ended', schema: kicked },
+    200: { text: 'Those through this director are closed; the others are told', schema: kicked },
+  },
   errors: ['BUSY'],
   handle: async ({ admin }, { params, body }) => {
     const name = utf8Bytes(params.name);
+    const whom = body.field === undefined ? [name] : [utf8Bytes(body.field), name];
+    const alt = body.field === undefined ? '' : '-ALT';
     const line =
-      body.field === undefined
-        ? await admin.line('USER-KICK', name, 'nowait')
-        : await admin.line('USER-KICK-ALT', utf8Bytes(body.field), name, 'nowait');
-    requireOk(line, { TRYAGAIN: new HttpError('BUSY', 'too many users are being kicked') });
-    return { status: 202, body: {} };
+      body.wait_secs === 0
+        ? await admin.line(`USER-KICK${alt}`, ...whom, 'nowait')
+        : await admin.line(`X-KICK${alt}`, ...whom, `${body.wait_secs}`);
+    const done = body.wait_secs > 0 && line === 'OK';
+    const busy = { TRYAGAIN: new HttpError('BUSY', 'too many users are being kicked') };
+    if (line?.startsWith('TIMEOUT\t') !== true) requireOk(line, busy);
+    return { status: done ? 200 : 202, body: { done } };
   },
 });
 
