@@ -58,6 +58,11 @@ export class AdminListeners {
     return this.#http?.port ?? null;
   }
 
+  /** Takes over what may change without a restart: the keys of the HTTP API. */
+  async reload(): Promise<void> {
+    await this.#http?.reload();
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#servers, this.#http].map((server) => server?.close()));
   }

@@ -50,6 +50,8 @@ export interface Director {
   adminPorts(): number[];
   /** Null: there is no HTTP API. */
   httpPort(): number | null;
+  /** Takes over what may change without a restart: the keys of the HTTP API. */
+  reload(): Promise<void>;
   /** Ends a worker thread as a crash would. For tests. */
   killWorker(index: number): Promise<void>;
   stop(): Promise<void>;
@@ -122,6 +124,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     adminSocket: listeners.socketPath,
     adminPorts: () => listeners.adminPorts,
     httpPort: () => listeners.httpPort,
+    reload: () => listeners.reload(),
     killWorker: (index) => supervisor.kill(index),
     async stop() {
       clearInterval(ticker);

@@ -188,3 +188,23 @@ it('GET / and OPTIONS are as Dovecot has them', async () => {
   const name = 'access-control-allow-methods';
   expect(found.headers.get(name)).toBe(expected.headers.get(name));
 });
+
+it('SIGHUP: the key file is read again, and nobody else is bothered', async () => {
+  const keyFile = join(folder, 'keys');
+  const url = `${ourUrl}/api/v1/ring`;
+  const statusWith = async (key: string) => {
+    return (await curl('-H', `Authorization: Bearer ${key}`, url)).status;
+  };
+  writeFileSync(keyFile, `script ${API_KEY}\nfresh another-key-1\n`);
+  expect(await statusWith('another-key-1')).toBe(401);
+  process.kill(ours.pid, 'SIGHUP');
+  await ours.waitForLog('the reading', ({ msg }) => /2 keys read/.test(`${msg}`));
+  expect(await Promise.all([API_KEY, 'another-key-1', PASSWORD].map(statusWith))).toEqual([
+    ...[200, 200, 401],
+  ]);
+  writeFileSync(keyFile, 'nothing good\n');
+  process.kill(ours.pid, 'SIGHUP');
+  await ours.waitForLog('the refusal', ({ msg }) => /keys stay as they were/.test(`${msg}`));
+  expect(await statusWith(API_KEY)).toBe(200);
+  expect(ours.isRunning).toBe(true);
+});

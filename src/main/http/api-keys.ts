@@ -65,6 +65,10 @@ export class ApiKeys {
     }
   }
 
+  get count(): number {
+    return this.#keys.length;
+  }
+
   get isEmpty(): boolean {
     return this.#keys.length === 0;
   }

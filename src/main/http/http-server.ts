@@ -4,17 +4,17 @@ import { type FastifyError, type FastifyInstance, type FastifyRequest, fastify }
 import { errorCode, PostilionError } from '../../shared/errors.ts';
 import type { AdminLog } from '../admin/command.ts';
 import { addressText, type Caller, callerOf, type RequestOrigin } from './access.ts';
-import type { ApiKeys } from './api-keys.ts';
 import { doveadmRoutes } from './doveadm/routes.ts';
 import type { HttpDirector } from './http-director.ts';
 import { HttpError } from './http-error.ts';
 import { httpLimits } from './http-limits.ts';
+import type { KeyFile } from './key-file.ts';
 import { Refusals } from './refusals.ts';
 import { restPlugin } from './rest/plugin.ts';
 
 export interface HttpServerOptions {
   readonly http: HttpDirector;
-  readonly keys: ApiKeys;
+  readonly keyFile: KeyFile;
   /** Changes and who ordered them; refused requests; our own faults. */
   readonly log: AdminLog;
   /** Of this program, for the description. */
@@ -47,9 +47,11 @@ declare module 'fastify' {
 /** Serves the HTTP API on one address. */
 export class HttpServer {
   readonly #app: FastifyInstance;
+  readonly #options: HttpServerOptions;
 
-  private constructor(app: FastifyInstance) {
+  private constructor(app: FastifyInstance, options: HttpServerOptions) {
     this.#app = app;
+    this.#options = options;
   }
 
   /** Throws HttpSocketError. */
@@ -66,11 +68,17 @@ export class HttpServer {
       const text = `cannot listen for HTTP on ${where} (${errorCode(error) || String(error)})`;
       throw new HttpSocketError(text, { cause: error });
     }
-    return new HttpServer(app);
+    return new HttpServer(app, options);
   }
 
   get port(): number {
     return (this.#app.server.address() as AddressInfo).port;
+  }
+
+  /** Reads the keys again. */
+  async reload(): Promise<void> {
+    const { keyFile, log } = this.#options;
+    await keyFile.reload(log);
   }
 
   /** Ends all clients. */
@@ -83,7 +91,7 @@ export class HttpServer {
 }
 
 /** Without a listener: for tests. */
-export function createApp({ http, keys, log, version }: HttpServerOptions): FastifyInstance {
+export function createApp({ http, keyFile, log, version }: HttpServerOptions): FastifyInstance {
   const app = fastify({
     logger: false,
     bodyLimit: httpLimits.restBodyBytes,
@@ -110,7 +118,7 @@ export function createApp({ http, keys, log, version }: HttpServerOptions): Fast
     const origin = originOf(request);
     let caller: Caller;
     try {
-      caller = callerOf(origin, keys);
+      caller = callerOf(origin, keyFile.keys);
     } catch (error) {
       if (error instanceof HttpError) refusals.log(addressText(origin), error);
       throw error;

@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module';
 import type { AdminLog } from '../admin/command.ts';
 import type { HttpConfig } from '../config/config.ts';
-import { ApiKeys } from './api-keys.ts';
 import type { HttpDirector } from './http-director.ts';
 import { HttpServer } from './http-server.ts';
+import { KeyFile } from './key-file.ts';
 
 /** package.json is three folders up, in the source tree and in dist/ alike. */
 const { version } = createRequire(import.meta.url)('../../../package.json') as {
@@ -16,6 +16,6 @@ export async function startHttp(
   http: HttpDirector,
   log: AdminLog,
 ): Promise<HttpServer> {
-  const keys = config.apiKeyFile === '' ? ApiKeys.none : await ApiKeys.load(config.apiKeyFile);
-  return await HttpServer.listen(config.listen, { http, keys, log, version });
+  const keyFile = await KeyFile.open(config.apiKeyFile);
+  return await HttpServer.listen(config.listen, { http, keyFile, log, version });
 }

@@ -7,6 +7,7 @@ import { RunningDirectory } from '../../../src/main/directory/running-directory.
 import { ApiKeys } from '../../../src/main/http/api-keys.ts';
 import type { HttpDirector } from '../../../src/main/http/http-director.ts';
 import { createApp, HttpServer } from '../../../src/main/http/http-server.ts';
+import { KeyFile } from '../../../src/main/http/key-file.ts';
 import type { AdminMoves } from '../../../src/main/moves/admin-moves.ts';
 import { SessionList } from '../../../src/main/session-list.ts';
 import type { ListedSession, SessionFilter } from '../../../src/shared/messages.ts';
@@ -77,7 +78,7 @@ export class HttpRig {
     const text = keys === undefined ? `ops ${KEY}\n` : keys;
     this.#options = {
       ...{ http, version: '1.2.3', log: (level, line) => this.log.push({ level, text: line }) },
-      keys: text === null ? ApiKeys.none : ApiKeys.parse(text, 'keys'),
+      keyFile: new KeyFile('', text === null ? ApiKeys.none : ApiKeys.parse(text, 'keys')),
     };
     this.app = createApp(this.#options);
     if (hasNoClock === true) return;
