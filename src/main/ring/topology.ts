@@ -282,9 +282,10 @@ export class Topology {
     member.networkFailureMs = 0;
     let state = 'initializing right';
     if (right !== null) {
+      // It takes no further commands of ours; a SYNC that we sent it would go in circles, for it may still
+      // take us for its left, until nobody forwards it any more. Without a right we keep it for the new one.
       state = `replacing current right ${right.name}`;
-      if (right !== connection) this.drop(right, 'CONNECT requested');
-      else if (connection.closing === null) connection.close(Closing.connectRequested, 0, nowMs);
+      this.drop(right, 'CONNECT requested');
     }
     this.connectTo(member, `Received CONNECT request from ${connection.name} - ${state}`);
   }

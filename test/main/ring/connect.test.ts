@@ -14,9 +14,24 @@ describe('CONNECT', () => {
     right.take();
     right.say(`CONNECT\t${C}\t${PORT}`);
     expect(rig.dialled.map(({ ip }) => ip)).toEqual([C]);
-    rig.pass(100);
     expect(right.take()).toEqual(['QUIT\tCONNECT requested']);
     expect(right.isClosed).toBe(true);
+  });
+
+  test('another’s SYNC does not go to the right that has sent us away, but to the new one', () => {
+    // It took us for its left as long as we were connected, and passed the SYNC on to us again, four times
+    // over; the fifth nobody forwarded, and the new member waited 5 s before it sent another.
+    const rig = new RingRig(FIVE).start();
+    rig.refused(C);
+    const right = rig.joinRight(D);
+    const left = rig.joinLeft(A);
+    rig.sync(right, left);
+    const sync = `SYNC\t${C}\t${PORT}\t7\t9\t${rig.nowSecs}\t${rig.directory.hostsHash}`;
+    right.say(`CONNECT\t${C}\t${PORT}`, 'NONSENSE');
+    left.say(sync);
+    expect(right.take().filter((line) => line.startsWith('SYNC'))).toEqual([]);
+    expect(rig.joinRight(C).takeAll()).toContain(sync);
+    expect(rig.dialled).toEqual([]);
   });
 
   test('from another than our right is obeyed as well', () => {
