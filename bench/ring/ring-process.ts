@@ -121,7 +121,13 @@ function fill(count: number): void {
     const hosts = directory.hosts;
     for (let i = 0; i < count; i++) {
       const userHash = hashOf(i, 0);
-      const news = { userHash, host: hosts[i % hosts.length], stampSecs: nowSecs, isWeak: false };
+      const news = {
+        userHash,
+        host: hosts[i % hosts.length],
+        stampSecs: nowSecs,
+        isWeak: false,
+        barrier: 0,
+      };
       directory.ringUser(news, Date.now());
     }
   }

@@ -128,10 +128,11 @@ export class DirectoryCore {
   }
 
   /**
-   * The host's users are forgotten. Alone we cross with nobody, and nobody's SYNC ends the time of doubt.
+   * The host's users are forgotten; the others have just been told. Alone we cross with nobody, and nobody's
+   * SYNC ends the time of doubt.
    */
   noteForgotten(host: Host): void {
-    if (this.hasOthers) this.staleNews.note(host);
+    this.staleNews.note(host, this.ring.barrier(), this.hasOthers);
   }
 
   /** There are directors that can be asked. */

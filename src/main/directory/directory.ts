@@ -352,6 +352,11 @@ export class Directory {
     this.#kills.userKilledEverywhere(origin, userHash, nowMs);
   }
 
+  /** Neighbours have passed more barriers (RingLink.barrier()). */
+  barriersPassed(nowMs: number): void {
+    this.#kills.barriersPassed(nowMs);
+  }
+
   // Hosts
 
   /** Adds a backend. False when it is there already. */

@@ -118,7 +118,7 @@ export class HostChanges {
     const changeSecs = Math.max(wanted.lastUpDownChangeSecs, host.lastUpDownChangeSecs);
     this.#setDown(changed, wanted.isDown, changeSecs);
     this.#setVhostCount(changed, wanted.vhostCount);
-    this.#changed(from, changed, nowMs);
+    this.#changed(from, changed, nowMs, changed !== host);
     // Our tag prevails, but whoever has heard of the other one has forgotten the host's users.
     if (update.tag !== wanted.tag) this.flush(SELF, changed, nowMs);
   }
@@ -172,8 +172,6 @@ export class HostChanges {
     this.#core.effects.log('warn', `Host ${host.ip} changed tag from '${host.tag}' to '${tag}'`);
     this.#core.current.hosts.remove(host);
     const changed = this.addToSet({ ...host, tag });
-    // What is said of its users may mean the other tag's.
-    this.#core.noteForgotten(changed);
     changed.isDown = host.isDown;
     changed.lastUpDownChangeSecs = host.lastUpDownChangeSecs;
     this.#startPurge(host, nowMs);
@@ -217,10 +215,12 @@ export class HostChanges {
     this.#core.ring.desync(nowMs);
   }
 
-  #changed(origin: Origin, host: Host, nowMs: number): void {
+  #changed(origin: Origin, host: Host, nowMs: number, isRetagged = false): void {
     const { ring } = this.#core;
     this.publish();
     ring.host(origin, host);
+    // What is said of its users may mean the other tag's.
+    if (isRetagged) this.#core.noteForgotten(host);
     if (!ring.isAlone) host.isDesynced = true;
     ring.desync(nowMs);
     this.#retryLogins(nowMs);

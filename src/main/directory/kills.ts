@@ -58,8 +58,9 @@ interface UserKill {
   isUnsure: boolean;
   /** When our SYNC is back, every director has closed the user's sockets. */
   awaitsSync: boolean;
-  /** RingLink.neighbourChanges when the others were told. */
+  /** RingLink.neighbourChanges, and the barrier, when the others were told. */
   neighbourChanges: number;
+  barrier: number;
   readonly createdMs: number;
   /** When user_kick_delay is over; Infinity before it has begun. */
   readyMs: number;
@@ -74,6 +75,8 @@ export class Kills {
   readonly #core: DirectoryCore;
   readonly #kills = new Map<number, UserKill>();
   readonly #workers: WorkerKicks<UserKill>;
+  /** Moved users whose sessions here are closed; the neighbours may still send old news of them. */
+  readonly #behindBarrier = new Set<UserKill>();
   #purges = 0;
   /** Users whose sockets are not all closed. */
   #open = 0;
@@ -100,6 +103,7 @@ export class Kills {
   /** All users are forgotten, and nobody has a session. */
   clear(): void {
     this.#kills.clear();
+    this.#behindBarrier.clear();
     this.#workers.clear();
     this.#purges = 0;
     this.#open = 0;
@@ -128,8 +132,10 @@ export class Kills {
     table.setAnnounced(userHash, toSecs(nowMs));
     ring.userMove(origin, userHash, host.ip);
     if (target !== host) ring.userMove(SELF, userHash, target.ip);
+    const barrier = ring.barrier();
     this.#tell(KillKind.move, { tagIndex, userHash, word, target, origin });
     if (known !== undefined) {
+      known.barrier = barrier;
       this.#moveAgain(known, origin, target, nowMs);
       return false;
     }
@@ -145,7 +151,8 @@ export class Kills {
       return true;
     }
     const kill = this.#add(tagIndex, userHash, KillKind.move, origin.isSelf, oldHost, nowMs);
-    kill.isUnsure = this.#mayBeStale(origin, host, nowMs);
+    kill.barrier = barrier;
+    kill.isUnsure = this.#mayBeStale(origin, host);
     this.#doubtTwins(kill);
     if (isServed) this.#tellWorkers([kill], isElsewhere ? 0 : hostId, nowMs);
     else this.#closed(kill, nowMs);
@@ -153,13 +160,13 @@ export class Kills {
   }
 
   /** The director that ordered it may hear only now that the host's users were forgotten. */
-  #mayBeStale(origin: Origin, host: Host, nowMs: number): boolean {
-    return !origin.isSelf && this.#core.staleNews.mayConcern(host, nowMs);
+  #mayBeStale(origin: Origin, host: Host): boolean {
+    return !origin.isSelf && this.#core.staleNews.mayCross(host);
   }
 
   /** A user whose sessions are being killed is moved by another order. */
   #moveAgain(kill: UserKill, origin: Origin, target: Host, nowMs: number): void {
-    if (this.#mayBeStale(origin, target, nowMs)) kill.isUnsure = true;
+    if (this.#mayBeStale(origin, target)) kill.isUnsure = true;
     if (kill.kind === KillKind.move) {
       // Two members have begun a round of USER-KILLED, and each would take the other's for its own.
       kill.isDoubtful = true;
@@ -287,6 +294,8 @@ export class Kills {
       this.#kills.get(userKey(tagIndex, userHash)) ??
       this.#add(tagIndex, userHash, KillKind.conflict, false, null, nowMs);
     this.#beginAnew(kill);
+    // The SYNC that ends this goes behind it on every director.
+    kill.barrier = this.#core.ring.barrier();
     const isServed =
       sessions.has(tagIndex, userHash) ||
       (isElsewhere && this.#core.wasSeenJustNow(stampSecs, nowMs));
@@ -357,6 +366,7 @@ export class Kills {
       isUnsure: false,
       awaitsSync: false,
       neighbourChanges: this.#core.ring.neighbourChanges,
+      barrier: 0,
       createdMs: nowMs,
       readyMs: Number.POSITIVE_INFINITY,
     };
@@ -438,11 +448,30 @@ export class Kills {
       this.#flush(kill, nowMs);
     } else if (kill.isDoubtful) {
       this.#awaitSync(kill, nowMs);
+    } else if (!ring.hasPassed(kill.barrier)) {
+      // Old news of it could come when all is over, and undo the move.
+      this.#behindBarrier.add(kill);
     } else if (isFirst || kill.state === KillState.notifyReceived) {
       kill.state = KillState.waitingForEveryone;
       ring.userKilled(kill.userHash);
     } else {
       kill.state = KillState.waitingForNotify;
+    }
+  }
+
+  /** The neighbours have passed more barriers. */
+  barriersPassed(nowMs: number): void {
+    for (const kill of this.#behindBarrier) {
+      const { tagIndex, userHash, state, openBatches } = kill;
+      const isThere = this.#kills.get(userKey(tagIndex, userHash)) === kill;
+      const isWaiting = state === KillState.killing || state === KillState.notifyReceived;
+      if (isThere && isWaiting && openBatches === 0) {
+        if (!this.#core.ring.hasPassed(kill.barrier)) continue;
+        this.#behindBarrier.delete(kill);
+        this.#closed(kill, nowMs);
+      } else {
+        this.#behindBarrier.delete(kill);
+      }
     }
   }
 
@@ -563,6 +592,7 @@ export class Kills {
     if (target?.tagIndex !== kill.tagIndex) return false;
     kill.neighbourChanges = ring.neighbourChanges;
     ring.userMove(SELF, kill.userHash, target.ip);
+    kill.barrier = ring.barrier();
     kill.isDoubtful = true;
     this.#beginAnew(kill);
     if (kill.openBatches === 0) this.#closed(kill, nowMs);

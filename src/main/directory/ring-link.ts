@@ -34,6 +34,17 @@ export interface RingLink {
   /** What our last SYNC took to come back, milliseconds. */
   readonly lastSyncRoundMs: number;
 
+  /** Every member answers for what it says, see barrier(). False with Dovecot's among them. */
+  readonly allHaveBarriers: boolean;
+
+  /**
+   * Told behind an order: asks the neighbours to say when they have done it.
+   * @returns its number: news with a lower one may have been sent in ignorance of the order (UserNews)
+   */
+  barrier(): number;
+  /** All neighbours that can be asked have done what was ordered before it; Directory.barriersPassed() tells. */
+  hasPassed(barrier: number): boolean;
+
   user(origin: Origin, userHash: number, ip: string, stampSecs: number): void;
   userWeak(origin: Origin, userHash: number, ip: string): void;
   userMove(origin: Origin, userHash: number, ip: string): void;
@@ -63,9 +74,18 @@ export class NoRing implements RingLink {
   readonly syncChangedMs: number;
   readonly freeSyncRoundMs = 0;
   readonly lastSyncRoundMs = 0;
+  readonly allHaveBarriers = true;
 
   constructor(startedMs: number) {
     this.syncChangedMs = startedMs;
+  }
+
+  barrier(): number {
+    return 0;
+  }
+
+  hasPassed(): boolean {
+    return true;
   }
 
   user(): void {}

@@ -15,6 +15,8 @@ export interface UserNews {
   /** Unix seconds; null: an old director gave none. */
   readonly stampSecs: number | null;
   readonly isWeak: boolean;
+  /** The last RingLink.barrier() that the neighbour it comes from has passed. */
+  readonly barrier: number;
 }
 
 /** What the news made of the user. */
@@ -58,6 +60,7 @@ export class RingRefresh {
     const isInsane = (news.stampSecs ?? 0) > nowSecs + MAX_AHEAD_SECS;
     const stampSecs = news.stampSecs === null || isInsane ? nowSecs : news.stampSecs;
     if (stampSecs + options.userExpireSecs <= nowSecs) return null;
+    if (!news.isWeak && this.#core.staleNews.isOld(host, news.barrier)) return null;
     const table = users.table(tagIndex);
     const word = table.get(userHash);
     const state = assignmentState(word);
@@ -100,8 +103,14 @@ export class RingRefresh {
 
   /** News that may be stale, of a user that we do not rely on anyway, and no newer than what we have of it. */
   #isOldGhost({ host, stampSecs, isWeak }: UserNews, beforeSecs: number, nowMs: number): boolean {
-    if (isWeak || !this.#core.staleNews.mayConcern(host, nowMs)) return false;
+    if (isWeak || !this.#mayBeOld(host, nowMs)) return false;
     return stampSecs === null || stampSecs <= beforeSecs;
+  }
+
+  /** Where all members know BARRIER nobody passes old news on. */
+  #mayBeOld(host: Host, nowMs: number): boolean {
+    const { ring, staleNews } = this.#core;
+    return !ring.allHaveBarriers && staleNews.mayBeOld(host, nowMs);
   }
 
   #add({ userHash, host, isWeak }: UserNews, stampSecs: number, nowMs: number): 'changed' {
@@ -109,7 +118,7 @@ export class RingRefresh {
     if (isWeak) {
       this.#weak.mark(host.tagIndex, userHash, host.hostId, nowMs);
       users.table(host.tagIndex).touch(userHash, stampSecs);
-    } else if (this.#core.staleNews.mayConcern(host, nowMs)) {
+    } else if (this.#mayBeOld(host, nowMs)) {
       // With the stamp of the news: a later one would be news to the others, and go around for ever.
       this.#core.rememberUnsure(host.tagIndex, userHash, stampSecs);
     } else {

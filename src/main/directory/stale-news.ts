@@ -6,28 +6,49 @@ const OTHER_WAY_ROUNDS = 5;
 const OTHER_WAY_MIN_MS = 500;
 const OTHER_WAY_MAX_MS = 30_000;
 
+interface ForgottenHost {
+  /** RingLink.barrier() of the order. */
+  barrier: number;
+  /** Infinity until the ring is synced. */
+  untilMs: number;
+}
+
 /**
  * Hosts whose users were forgotten so lately that news of one may be older than that: sent by a director that had
- * not heard of it yet, or coming by the longer way around. It may be true or not.
+ * not heard of it yet, or coming by the longer way around. Of a neighbour that answers for what it says
+ * (BARRIER) it is known which is which; of others it may be true or not, for a time.
  */
 export class StaleNews {
-  /** By tag and host id: until when; Infinity until the ring is synced. */
-  readonly #untilMs = new Map<number, number>();
+  /** By tag and host id. */
+  readonly #hosts = new Map<number, ForgottenHost>();
 
-  note({ tagIndex, hostId }: Host): void {
-    this.#untilMs.set(userKey(tagIndex, hostId), Number.POSITIVE_INFINITY);
+  /** `hasOthers`: somebody's SYNC will end the time of doubt. */
+  note({ tagIndex, hostId }: Host, barrier: number, hasOthers: boolean): void {
+    const untilMs = hasOthers ? Number.POSITIVE_INFINITY : 0;
+    this.#hosts.set(userKey(tagIndex, hostId), { barrier, untilMs });
   }
 
   synced(roundMs: number, nowMs: number): void {
     const otherWayMs = Math.max(OTHER_WAY_MIN_MS, OTHER_WAY_ROUNDS * roundMs);
     const endMs = nowMs + Math.min(OTHER_WAY_MAX_MS, otherWayMs);
-    for (const [key, untilMs] of this.#untilMs) {
-      if (untilMs === Number.POSITIVE_INFINITY) this.#untilMs.set(key, endMs);
-      else if (untilMs <= nowMs) this.#untilMs.delete(key);
+    for (const host of this.#hosts.values()) {
+      if (host.untilMs === Number.POSITIVE_INFINITY) host.untilMs = endMs;
     }
   }
 
-  mayConcern({ tagIndex, hostId }: Host, nowMs: number): boolean {
-    return (this.#untilMs.get(userKey(tagIndex, hostId)) ?? 0) > nowMs;
+  /** The news was sent before its sender had forgotten the host's users. */
+  isOld({ tagIndex, hostId }: Host, barrier: number): boolean {
+    return (this.#hosts.get(userKey(tagIndex, hostId))?.barrier ?? 0) > barrier;
+  }
+
+  /** The same, as far as can be known without BARRIER. */
+  mayBeOld({ tagIndex, hostId }: Host, nowMs: number): boolean {
+    return (this.#hosts.get(userKey(tagIndex, hostId))?.untilMs ?? 0) > nowMs;
+  }
+
+  /** An order may have been given before its giver had heard of it. Orders do not come later than our SYNC. */
+  mayCross({ tagIndex, hostId }: Host): boolean {
+    const until = this.#hosts.get(userKey(tagIndex, hostId))?.untilMs;
+    return until === Number.POSITIVE_INFINITY;
   }
 }

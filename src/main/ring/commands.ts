@@ -2,6 +2,7 @@ import { PostilionError } from '../../shared/errors.ts';
 import { splitTabEscaped, tabEscape } from '../../shared/wire/tab-escape.ts';
 import { MAX_VHOST_COUNT } from '../directory/host-set.ts';
 import { SELF } from '../directory/ring-link.ts';
+import { KNOWS_BARRIERS } from './barriers.ts';
 import type { Handshake } from './handshake.ts';
 import { compareToSelf, type Member } from './members.ts';
 import { Closing, type RingConnection, Waiting } from './ring-connection.ts';
@@ -116,7 +117,7 @@ export class Commands {
       case 'HOST-HAND-START':
         return this.#handshake.hostsStart(connection, fields);
       case 'DONE':
-        return this.#handshake.done(connection);
+        return this.#handshake.done(connection, fields);
       case 'U':
         return connection.isIncoming ? this.#handshakeUser(connection, fields) : undefined;
       case 'USER': {
@@ -135,6 +136,9 @@ export class Commands {
       case 'PONG':
         this.#topology.pong(connection);
         return null;
+      case 'BARRIER':
+      case 'BARRIER-PASSED':
+        return this.#barrier(connection, command, fields);
       case 'USER':
         return this.#user(connection, fields);
       case 'USER-WEAK':
@@ -186,6 +190,14 @@ export class Commands {
     return null;
   }
 
+  #barrier(connection: RingConnection, command: string, fields: readonly string[]): Failure {
+    const barrier = parseUint(fields[0]);
+    if (barrier === null || fields.length !== 1) return INVALID;
+    if (command === 'BARRIER') this.#ring.barriers.asked(connection, barrier);
+    else this.#ring.barriers.passed(connection, barrier);
+    return null;
+  }
+
   // Orders: commands that name who gave them, and a number
 
   #ordered(fields: readonly string[], run: (order: Order) => Failure): Failure {
@@ -228,15 +240,30 @@ export class Commands {
         host,
         stampSecs: Math.min(stampSecs, nowSecs),
         isWeak: weak?.startsWith('w') ?? false,
+        barrier: connection.newsBarrier,
       },
       nowMs,
     );
-    // Two rings become one: those behind us do not know this user. (Dovecot does not tell them.)
-    if (outcome?.isNews && !outcome.isWeak && !connection.isJoining) {
+    if (outcome === null || !outcome.isNews || outcome.isWeak) return null;
+    const hostIp = directory.hostIp(outcome.hostId);
+    if (connection.isJoining) {
+      this.#passToNew(connection, userHash, hostIp, outcome.stampSecs);
+    } else {
+      // Two rings become one: those behind us do not know this user. (Dovecot does not tell them.)
       const except = outcome.isObjection ? this.#ring.self : connection.member!;
-      this.#ring.sendUser(except, userHash, directory.hostIp(outcome.hostId), outcome.stampSecs);
+      this.#ring.sendUser(except, userHash, hostIp, outcome.stampSecs);
     }
     return null;
+  }
+
+  /**
+   * The ring that we join has its users; but the one to our right may have been started with us, and what we
+   * have given it was not all. (In Dovecot it never hears of them.)
+   */
+  #passToNew(from: RingConnection, userHash: number, ip: string, stampSecs: number): void {
+    const { right } = this.#ring;
+    if (right === null || !right.wantsUsers || right.member === from.member) return;
+    this.#ring.send(right, `USER\t${userHash}\t${ip}\t${stampSecs}\n`);
   }
 
   #user(connection: RingConnection, fields: readonly string[]): Failure {
@@ -250,7 +277,11 @@ export class Commands {
     const host = directory.host(ip);
     if (host === undefined) return parseEndpoint(ip, '1') === null ? INVALID : null;
     if (userHash === 0) return null;
-    const outcome = directory.ringUser({ userHash, host, stampSecs, isWeak: false }, nowMs);
+    const { newsBarrier: barrier } = connection;
+    const outcome = directory.ringUser(
+      { userHash, host, stampSecs, isWeak: false, barrier },
+      nowMs,
+    );
     if (outcome === null || !outcome.isNews) return null;
     const except = outcome.isObjection ? this.#ring.self : connection.member!;
     this.#ring.sendUser(except, userHash, directory.hostIp(outcome.hostId), outcome.stampSecs);
@@ -275,7 +306,8 @@ export class Commands {
     }
     // A third time, and its sender is gone: it would go around for ever.
     if (order.isSeen && !order.by!.passesWeakAgain(order.seq)) return null;
-    const news = { userHash, host, stampSecs: nowSecs, isWeak: true };
+    const { newsBarrier: barrier } = connection;
+    const news = { userHash, host, stampSecs: nowSecs, isWeak: true, barrier };
     const outcome = directory.ringUser(news, nowMs);
     if (outcome === null) return null;
     if (outcome.isWeak) {
@@ -449,7 +481,8 @@ export class Commands {
     if (endpoint === null || seq === null) return INVALID;
     if (minor === null || stampSecs === null || hostsHash === null) return INVALID;
     const member = this.#ring.members.find(endpoint.ip, endpoint.port);
-    this.#sync.received(member, { seq, minor, stampSecs, hostsHash });
+    const knowsBarriers = fields[6] === KNOWS_BARRIERS;
+    this.#sync.received(member, { seq, minor, stampSecs, hostsHash, knowsBarriers });
     return null;
   }
 }

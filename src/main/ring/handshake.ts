@@ -1,5 +1,6 @@
 import { SHARDS } from '../../shared/memory/user-table.ts';
 import type { Host } from '../directory/host-set.ts';
+import { KNOWS_BARRIERS } from './barriers.ts';
 import { compareToSelf } from './members.ts';
 import { type RingConnection, Waiting } from './ring-connection.ts';
 import {
@@ -14,6 +15,8 @@ import { parseEndpoint, parseUint, textField } from './ring-line.ts';
 import type { RingState } from './ring-state.ts';
 import type { Topology } from './topology.ts';
 
+/** Said by one of ours to one of ours: nobody has given it the ring's users yet. */
+const WANTS_USERS = 'wants-users';
 const OTHER_HASHING =
   'director_consistent_hashing settings differ between directors. ' +
   'Set director_consistent_hashing=yes on old directors';
@@ -31,10 +34,12 @@ export class Handshake {
   // Sending
 
   greet(connection: RingConnection): void {
-    const { self, nowSecs } = this.#ring;
+    const { self, nowSecs, barriers } = this.#ring;
+    // What was ordered before is not told here: what the other side knows counts.
+    connection.barrierPassed = barriers.last;
     this.#ring.send(
       connection,
-      `VERSION\t${PROTOCOL_NAME}\t${PROTOCOL_MAJOR}\t${PROTOCOL_MINOR}\n` +
+      `VERSION\t${PROTOCOL_NAME}\t${PROTOCOL_MAJOR}\t${PROTOCOL_MINOR}\t${KNOWS_BARRIERS}\n` +
         `ME\t${self.ip}\t${self.port}\t${nowSecs}\n`,
     );
   }
@@ -109,6 +114,8 @@ export class Handshake {
     if (connection.hasVersion) return 'Duplicate VERSION';
     connection.minor = minor;
     connection.hasVersion = true;
+    connection.hasBarriers = fields[3] === KNOWS_BARRIERS;
+    this.#ring.barriers.askOn(connection);
     if (!connection.isIncoming) {
       this.#sendHosts(connection);
       this.continueUsers(connection);
@@ -235,7 +242,7 @@ export class Handshake {
     return null;
   }
 
-  done(connection: RingConnection): string | null {
+  done(connection: RingConnection, fields: readonly string[]): string | null {
     const ring = this.#ring;
     // An old director that places users otherwise says nothing at all. (Dovecot 2.3 takes it in.)
     if (connection.isIncoming && !connection.hasConsistentHashing) return OTHER_HASHING;
@@ -248,12 +255,15 @@ export class Handshake {
     );
     member.networkFailureMs = 0;
     connection.isHandshaked = true;
+    connection.wantsUsers = fields[0] === WANTS_USERS;
     if (!connection.isIncoming) {
       return this.#topology.assignRight(connection) ? null : '';
     }
     const isEmpty = connection.isNew && connection.handshakeUsersReceived === 0;
-    connection.cameEmpty = isEmpty && ring.left === null;
-    ring.send(connection, 'DONE\n');
+    const isFirst = ring.left === null;
+    // One of ours passes on the users that it is given; what others have left out is fetched.
+    connection.cameEmpty = isEmpty && isFirst && !connection.hasBarriers;
+    ring.send(connection, isFirst && connection.hasBarriers ? `DONE\t${WANTS_USERS}\n` : 'DONE\n');
     // Those to our right shall know who is to our left.
     ring.sendAll(`DIRECTOR\t${member.ip}\t${member.port}\n`, member);
     return this.#topology.assignLeft(connection) ? null : '';

@@ -7,6 +7,9 @@ export interface HeldSync {
   readonly minor: number;
   readonly stampSecs: number;
   readonly hostsHash: number;
+  readonly knowsBarriers: boolean;
+  /** It waits until our neighbours have passed this one. */
+  readonly barrier: number;
 }
 
 /** A director of the ring, as we know it. */

@@ -49,6 +49,13 @@ export class RingConnection {
   /** The other side's handshake is complete: DONE has come. */
   isHandshaked = false;
   hasConsistentHashing = false;
+  /** The other side answers BARRIER. */
+  hasBarriers = false;
+  /** The last of our BARRIERs that was sent here, and the last that was answered. */
+  barrierSent = 0;
+  barrierPassed = 0;
+  /** A BARRIER of the other side that is to be answered. */
+  barrierAsked: number | null = null;
   isReceivingHosts = false;
   /** The other side joins our ring: its hosts do not count. */
   ignoresHosts = false;
@@ -61,6 +68,8 @@ export class RingConnection {
   isNew = false;
   /** It came without users when we had no left neighbour: none has given us the ring's. */
   cameEmpty = false;
+  /** The other side had no left neighbour when we came: what users we are given later it may not have. */
+  wantsUsers = false;
   isDropped = false;
   /** We have told it that this member is its right neighbour now. */
   sentTo: Member | null = null;
@@ -100,6 +109,11 @@ export class RingConnection {
     this.waiting = direction.isIncoming ? Waiting.me : Waiting.connect;
     this.timerPeriodMs = direction.isIncoming ? ringLimits.meMs : ringLimits.connectMs;
     this.timerMs = nowMs + this.timerPeriodMs;
+  }
+
+  /** What is said here was said in the knowledge of our orders up to this BARRIER, as far as can be known. */
+  get newsBarrier(): number {
+    return this.hasBarriers ? this.barrierPassed : Number.POSITIVE_INFINITY;
   }
 
   wait(what: Waiting, periodMs: number, nowMs: number): void {

@@ -1,5 +1,6 @@
 import type { Directory } from '../directory/directory.ts';
 import type { Origin } from '../directory/ring-link.ts';
+import { Barriers } from './barriers.ts';
 import { Member, Members } from './members.ts';
 import { Closing, type RingConnection } from './ring-connection.ts';
 import { Minor, PROTOCOL_MINOR } from './ring-limits.ts';
@@ -51,10 +52,13 @@ export class RingState {
   readonly directory: Directory;
   readonly members: Members;
   readonly connections = new Set<RingConnection>();
+  readonly barriers: Barriers;
   left: RingConnection | null = null;
   right: RingConnection | null = null;
   isHandshaked = false;
   isSynced = false;
+  /** Our last SYNC has met nobody who does not know BARRIER. */
+  allHaveBarriers = false;
   syncChangedMs = 0;
   /** Lowest minor version of all members. */
   minMinor: number = PROTOCOL_MINOR;
@@ -74,6 +78,7 @@ export class RingState {
     const self = new Member(options.self.ip, options.self.port);
     self.lastSeq = options.firstSeq;
     this.members = new Members(self);
+    this.barriers = new Barriers(this);
     for (const { ip, port } of options.members) this.members.get(ip, port);
   }
 

@@ -1,4 +1,5 @@
 import { invariant } from '../../shared/errors.ts';
+import { KNOWS_BARRIERS } from './barriers.ts';
 import type { Member } from './members.ts';
 import { PROTOCOL_MINOR, ringLimits } from './ring-limits.ts';
 import type { RingState } from './ring-state.ts';
@@ -14,6 +15,8 @@ export interface SyncCommand {
   readonly stampSecs: number;
   /** 0 = an old director gave none. */
   readonly hostsHash: number;
+  /** Nobody whom it has met does not know BARRIER. */
+  readonly knowsBarriers: boolean;
 }
 
 /**
@@ -30,6 +33,7 @@ export class RingSync {
   #resendMs = Number.POSITIVE_INFINITY;
   #sentAtMemberChange = 0;
   #sentMs = 0;
+  #sentBarrier = 0;
   lastRoundMs = 0;
   readonly #rounds: number[] = [];
 
@@ -108,34 +112,50 @@ export class RingSync {
     const ring = this.#ring;
     this.#sentAtMemberChange = ring.memberChanges;
     this.#sentMs = ring.nowMs;
+    this.#sentBarrier = ring.barriers.last;
+    ring.barriers.ask();
     this.#send(ring.self, {
       seq: this.#seq,
       minor: PROTOCOL_MINOR,
       stampSecs: ring.nowSecs,
       hostsHash: ring.directory.hostsHash,
+      knowsBarriers: true,
     });
   }
 
-  #send(member: Member, { seq, minor, stampSecs, hostsHash }: SyncCommand): void {
+  #send(member: Member, command: SyncCommand): void {
+    const { seq, minor, stampSecs, hostsHash } = command;
     const ring = this.#ring;
     const { right } = ring;
     if (right === null) return;
-    const details = minor > 0 && right.minor > 0 ? `\t${minor}\t${stampSecs}\t${hostsHash}` : '';
+    const barriers = command.knowsBarriers && right.hasBarriers ? `\t${KNOWS_BARRIERS}` : '';
+    const hasDetails = minor > 0 && right.minor > 0;
+    const details = hasDetails ? `\t${minor}\t${stampSecs}\t${hostsHash}${barriers}` : '';
     ring.send(right, `SYNC\t${member.ip}\t${member.port}\t${seq}${details}\n`);
     // If a neighbour hangs, we want to know it soon.
     if (ring.left !== null) this.#topology?.ping(ring.left);
     this.#topology?.ping(right);
   }
 
-  /** SYNCs of others that came while we had no right neighbour, or were purging. */
+  /** SYNCs that came while we had no right neighbour, or were purging, or our neighbours did not know yet. */
   sendHeld(): void {
-    if (this.#ring.right === null || this.#ring.directory.isPurging) return;
+    if (this.#mustHold(0)) return;
     for (const member of this.#ring.members.all) {
       const held = member.heldSync;
-      if (held === null) continue;
+      if (held === null || this.#mustHold(held.barrier)) continue;
       member.heldSync = null;
-      this.#send(member, held);
+      if (member.isSelf) this.#ownIsBack(held);
+      else this.#send(member, held);
     }
+  }
+
+  /**
+   * Nobody may place users anew before we have closed the sessions on hosts that are gone, and before all that is
+   * said of them from now on is news.
+   */
+  #mustHold(barrier: number): boolean {
+    const { right, directory, barriers } = this.#ring;
+    return right === null || directory.isPurging || !barriers.hasPassed(barrier);
   }
 
   /** @returns true when a SYNC was sent */
@@ -182,9 +202,14 @@ export class RingSync {
     return member.isSelf ? this.#ownIsBack(command) : this.#pass(member, command);
   }
 
-  #ownIsBack({ seq, minor, hostsHash }: SyncCommand): boolean {
+  #ownIsBack(command: SyncCommand): boolean {
+    const { seq, minor, hostsHash } = command;
     const ring = this.#ring;
     if (seq !== this.#seq || ring.left === null || ring.right === null) return false;
+    if (!ring.barriers.hasPassed(this.#sentBarrier)) {
+      ring.self.heldSync = { ...command, barrier: this.#sentBarrier };
+      return false;
+    }
     if (hostsHash !== 0 && hostsHash !== ring.directory.hostsHash) {
       ring.log(
         'error',
@@ -195,6 +220,7 @@ export class RingSync {
       return false;
     }
     ring.minMinor = minor;
+    ring.allHaveBarriers = command.knowsBarriers;
     if (ring.isSynced) return true;
     if (this.#topology?.fetchUsers()) return false;
     this.lastRoundMs = Math.max(0, ring.nowMs - this.#sentMs);
@@ -206,7 +232,7 @@ export class RingSync {
 
   #pass(member: Member, command: SyncCommand): boolean {
     if (!this.#isNewEnough(member, command)) return false;
-    const { directory, right } = this.#ring;
+    const { directory, barriers } = this.#ring;
     const { seq, hostsHash } = command;
     if (hostsHash !== 0 && hostsHash !== directory.hostsHash) {
       // The first time it may only be early.
@@ -223,8 +249,8 @@ export class RingSync {
       return false;
     }
     member.mismatchedHash = 0;
-    // Nobody may place users anew before we have closed the sessions on hosts that are gone.
-    if (right === null || directory.isPurging) member.heldSync = command;
+    const barrier = barriers.last;
+    if (this.#mustHold(barrier)) member.heldSync = { ...command, barrier };
     else this.#send(member, command);
     return true;
   }

@@ -156,9 +156,18 @@ export class Ring implements RingLink {
       return run();
     } finally {
       this.#sync.thaw();
+      ring.barriers.ask();
       this.#depth--;
+      this.#passBarriers();
       this.#tellDirectory();
     }
+  }
+
+  #passBarriers(): void {
+    const { barriers, directory, nowMs } = this.#ring;
+    if (!barriers.takePassed()) return;
+    directory.barriersPassed(nowMs);
+    this.#sync.sendHeld();
   }
 
   #tellDirectory(): void {
@@ -334,8 +343,24 @@ export class Ring implements RingLink {
     this.#sync.desync();
   }
 
+  get allHaveBarriers(): boolean {
+    return this.#ring.allHaveBarriers;
+  }
+
+  barrier(): number {
+    const { barriers } = this.#ring;
+    const barrier = barriers.begin();
+    if (this.#depth === 0) barriers.ask();
+    return barrier;
+  }
+
+  hasPassed(barrier: number): boolean {
+    return this.#ring.barriers.hasPassed(barrier);
+  }
+
   purged(nowMs: number): void {
     this.#ring.nowMs = nowMs;
+    this.#ring.barriers.answerAll();
     this.#sync.sendHeld();
   }
 }

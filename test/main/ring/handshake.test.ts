@@ -5,7 +5,7 @@ describe('greeting', () => {
   test('who dials is told version and name, at once', () => {
     const rig = new RingRig().start();
     expect(rig.dialledBy(A)!.take()).toEqual([
-      'VERSION\tdirector\t1\t9',
+      'VERSION\tdirector\t1\t9\tbarriers',
       `ME\t${B}\t${PORT}\t${START_SECS}`,
     ]);
   });
@@ -14,7 +14,7 @@ describe('greeting', () => {
     const rig = new RingRig().start();
     const right = rig.reached(C);
     expect(right.take()).toEqual([
-      'VERSION\tdirector\t1\t9',
+      'VERSION\tdirector\t1\t9\tbarriers',
       `ME\t${B}\t${PORT}\t${START_SECS}`,
       ...[A, B, C].map((ip) => `DIRECTOR\t${ip}\t${PORT}`),
     ]);

@@ -13,6 +13,7 @@ import type { Life } from './ring-replay.ts';
  *   that the later one wins everywhere;
  * - how old the state of an up host is that was learned in a handshake: the real director forgets that
  *   and says 0, though it was told; ours keeps it, so that an older change cannot win;
+ * - VERSION: ours has a field more, which Dovecot's does not read (BARRIER);
  * - log texts.
  *
  * user_kick_delay is 0 here: with one, a SYNC is held back after a flush while sessions that have just
@@ -21,6 +22,7 @@ import type { Life } from './ring-replay.ts';
  */
 function isSame(ours: string, recorded: string): boolean {
   const [command] = recorded.split('\t');
+  if (command === 'VERSION') return ours === `${recorded}\tbarriers`;
   if (command === 'PING' || command === 'PONG') {
     return ours.replace(/\d+$/, '') === recorded.replace(/\d+$/, '');
   }
