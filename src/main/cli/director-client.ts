@@ -7,12 +7,22 @@ import { CommandError } from './command-error.ts';
 import { ExitCode } from './exit-code.ts';
 import { systemErrorText } from './system-error-text.ts';
 
-const HANDSHAKE_TIMEOUT_MS = 5000;
-const CONNECT_TIMEOUT_MS = 30_000;
+/** As long as doveadm waits for its director. */
+const PATIENCE: Patience = { connectMs: 30_000, handshakeMs: 5000, answerMs: null };
+/** A wait for an answer is looked at this often. */
+const WATCH_MS = 250;
 /** A director's line is far shorter; something else may be listening there. */
 const MAX_LINE_BYTES = 64 * 1024;
 /** `host:port` or `[host]:port`. */
 const HOST_PORT = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/;
+
+/** How long a director may let its client wait. */
+export interface Patience {
+  readonly connectMs: number;
+  readonly handshakeMs: number;
+  /** For the next line of an answer; null: for ever. */
+  readonly answerMs: number | null;
+}
 
 /**
  * A client of a director-admin socket, ours or that of a Dovecot director. Lines are latin1 strings.
@@ -24,24 +34,38 @@ export class DirectorClient {
   readonly #socket: Socket;
   readonly #lines: AsyncGenerator<string, void>;
   #tellEffect: ((effect: string) => void) | null = null;
+  /** When the line was asked for that is waited for; 0 = none is. */
+  #waitsSinceMs = 0;
 
-  private constructor(target: string, socket: Socket) {
+  private constructor(target: string, socket: Socket, { answerMs }: Patience) {
     this.target = target;
     this.#socket = socket;
     this.#lines = readLines(socket);
+    if (answerMs !== null) this.#watchAnswers(answerMs);
+  }
+
+  /** Time in which its own reader takes nothing does not count. */
+  #watchAnswers(answerMs: number): void {
+    const timer = setInterval(() => {
+      if (this.#waitsSinceMs === 0 || performance.now() - this.#waitsSinceMs < answerMs) return;
+      const text = `read(${this.target}) timed out`;
+      this.#socket.destroy(new CommandError(text, ExitCode.TempFail));
+    }, WATCH_MS);
+    this.#socket.once('close', () => clearInterval(timer));
   }
 
   /**
    * Connects and waits for the other side's handshake.
    * @param target path of a unix socket, which has a slash; else HOST:PORT
    */
-  static async connect(target: string): Promise<DirectorClient> {
-    const socket = target.includes('/') ? await connectUnix(target) : await connectTcp(target);
-    const client = new DirectorClient(target, socket);
+  static async connect(target: string, patience = PATIENCE): Promise<DirectorClient> {
+    const connectTo = target.includes('/') ? connectUnix : connectTcp;
+    const socket = await connectTo(target, patience.connectMs);
+    const client = new DirectorClient(target, socket, patience);
     const timer = setTimeout(() => {
       const text = `read(${target}) timed out (is director configured?)`;
       socket.destroy(new CommandError(text, ExitCode.TempFail));
-    }, HANDSHAKE_TIMEOUT_MS);
+    }, patience.handshakeMs);
     try {
       socket.write(ADMIN_HANDSHAKE);
       const line = await client.#nextLine();
@@ -69,7 +93,7 @@ export class DirectorClient {
   async readLine(): Promise<string> {
     let line = await this.#nextLine();
     while (this.#tellEffect !== null && line?.startsWith('WOULD\t')) {
-      this.#tellEffect(`would ${splitTabEscaped(line)[1]}`);
+      this.#tellEffect(splitTabEscaped(line)[1]);
       line = await this.#nextLine();
     }
     if (line !== null) return line;
@@ -85,7 +109,9 @@ export class DirectorClient {
   /** Null: the director is gone. */
   async #nextLine(): Promise<string | null> {
     try {
+      this.#waitsSinceMs = performance.now();
       const { value } = await this.#lines.next();
+      this.#waitsSinceMs = 0;
       return value ?? null;
     } catch (error) {
       this.close();
@@ -100,13 +126,13 @@ export class DirectorClient {
   }
 }
 
-async function connectUnix(path: string): Promise<Socket> {
-  return await connected(connect({ path }), (error) => {
+async function connectUnix(path: string, limitMs: number): Promise<Socket> {
+  return await connected(connect({ path }), limitMs, (error) => {
     return `net_connect_unix(${path}) failed: ${systemErrorText(error)}`;
   });
 }
 
-async function connectTcp(target: string): Promise<Socket> {
+async function connectTcp(target: string, limitMs: number): Promise<Socket> {
   const [, bracketed, plain, port] = HOST_PORT.exec(target) ?? [];
   if (port === undefined) {
     const text = `Port not known for ${target}. Use ${target}:port`;
@@ -115,7 +141,7 @@ async function connectTcp(target: string): Promise<Socket> {
   const host = bracketed ?? plain;
   const address = await addressOf(host);
   const options: NetConnectOpts = { host: address, port: Number(port), noDelay: true };
-  return await connected(connect(options), (error) => {
+  return await connected(connect(options), limitMs, (error) => {
     return `connect(${address}:${port}) failed: ${systemErrorText(error)}`;
   });
 }
@@ -129,10 +155,14 @@ async function addressOf(host: string): Promise<string> {
   }
 }
 
-async function connected(socket: Socket, textOf: (error: unknown) => string): Promise<Socket> {
+async function connected(
+  socket: Socket,
+  limitMs: number,
+  textOf: (error: unknown) => string,
+): Promise<Socket> {
   const timer = setTimeout(() => {
     socket.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT', errno: -110 }));
-  }, CONNECT_TIMEOUT_MS);
+  }, limitMs);
   try {
     await once(socket, 'connect');
     return socket;

@@ -232,10 +232,17 @@ describe('--dry-run', () => {
     expect(await director(...words, '--dry-run')).toEqual({ code, stdout: '', stderr });
   });
 
-  it('--json: an object a line', async () => {
-    const { stdout } = await director('down', ONE, '--dry-run', '--json');
-    const [first] = stdout.split('\n').map((line) => line && JSON.parse(line));
-    expect(first).toEqual({ would: 'would mark 10.0.0.1 down' });
+  it.each([
+    [['down', ONE], { host: ONE }, 'mark 10.0.0.1 down'],
+    [['drain', ONE], { host: ONE }, 'change the vhost count of 10.0.0.1 from 100 to 0'],
+    [['flush', 'all'], { host: 'all' }, expect.stringMatching(/^move 0 users of all backends/)],
+  ])('--json: %j is one object', async (words, facts, effect) => {
+    const { stdout } = await director(...words, '--dry-run', '--json');
+    expect(JSON.parse(stdout)).toEqual({
+      ...{ command: words[0], done: false, 'dry-run': true },
+      would: expect.arrayContaining([effect]),
+      results: [{ ...facts, answer: 'OK' }],
+    });
   });
 });
 

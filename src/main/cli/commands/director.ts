@@ -9,6 +9,7 @@ import { GetoptError, type Given, type Parameter, parseArguments } from '../geto
 import { Notices } from '../notices.ts';
 import type { Formatter } from '../print/formatter.ts';
 import { createFormatter, FORMAT_NAMES } from '../print/report.ts';
+import { Results } from '../results.ts';
 import { type Call, type DirectorCommand, UsageError } from './director/call.ts';
 import { dump } from './director/dump.ts';
 import { add, down, flush, remove, up, update } from './director/hosts.ts';
@@ -88,7 +89,7 @@ export async function runDirector(
   const notices = new Notices((bytes) => process.stderr.write(bytes), options.isVerbose);
   const found = findCommand(words);
   if (words.includes('--help')) {
-    output.add(found === null ? groupUsage(COMMANDS) : commandUsage(found.command));
+    output.add(found === null ? groupUsage(COMMANDS) : helpOf(found.command));
     await output.flush();
     return ExitCode.Ok;
   }
@@ -104,12 +105,7 @@ export async function runDirector(
     const own = CHANGING.has(command) ? [JSON_SWITCH, DRY_RUN_SWITCH] : [JSON_SWITCH];
     const given = parseArguments(word, [...command.parameters, ...own], args);
     const call = await createCall(options, given, { format, notices, output });
-    try {
-      await command.run(call);
-    } catch (error) {
-      if (!(error instanceof CommandError) || error.kind === 'Fatal') throw error;
-      notices.failed(error);
-    }
+    await runCommand(command, call);
     output.add(call.emptyReport());
   } catch (error) {
     if (error instanceof CommandError) {
@@ -128,6 +124,25 @@ export async function runDirector(
   return notices.exitCode;
 }
 
+/** What went wrong is told with --json as well; a fatal error is thrown on. */
+async function runCommand(command: DirectorCommand, call: Call): Promise<void> {
+  const { notices, output, given, results } = call;
+  let failure: CommandError | null = null;
+  try {
+    await command.run(call);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    failure = error;
+  }
+  if (failure?.kind === 'Error') notices.failed(failure);
+  if (given.has('json') && CHANGING.has(command)) {
+    const isDone = failure === null && notices.exitCode === ExitCode.Ok;
+    const isDryRun = given.has('dry-run');
+    output.add(results.json(command.name, { isDone, isDryRun, error: failure?.message ?? null }));
+  }
+  if (failure?.kind === 'Fatal') throw failure;
+}
+
 /** The longest name wins. */
 function findCommand(
   words: readonly string[],
@@ -140,8 +155,12 @@ function findCommand(
   return null;
 }
 
-function commandUsage({ name, usage }: DirectorCommand): string {
+function commandUsage({ name, usage }: Pick<DirectorCommand, 'name' | 'usage'>): string {
   return `postilion director ${name} ${usage}\n`;
+}
+
+function helpOf({ name, usage, ownUsage }: DirectorCommand): string {
+  return commandUsage({ name, usage: ownUsage === undefined ? usage : `${usage} ${ownUsage}` });
 }
 
 /** All sub-commands in order, those of two words in one line. */
@@ -176,6 +195,7 @@ async function createCall(
     given,
     notices: common.notices,
     output: common.output,
+    results: new Results(),
     target:
       given.get('socket-path') ?? join(config?.baseDir ?? DEFAULT_BASE_DIR, ADMIN_SOCKET_NAME),
     hashUser: compileUserHash(config?.director.usernameHash ?? DEFAULT_USERNAME_HASH),

@@ -3,7 +3,7 @@ import { DirectorClient } from '../../director-client.ts';
 import type { Given, Parameter } from '../../getopt.ts';
 import type { Notices } from '../../notices.ts';
 import type { Formatter } from '../../print/formatter.ts';
-import { escapeJson } from '../../print/json.ts';
+import type { Results } from '../../results.ts';
 
 /** A sub-command of `director`, as doveadm 2.3.19.1 has it. */
 export interface DirectorCommand {
@@ -11,6 +11,8 @@ export interface DirectorCommand {
   readonly name: string;
   /** What follows the name in a usage text. */
   readonly usage: string;
+  /** What doveadm's command does not have; in --help only. */
+  readonly ownUsage?: string;
   readonly parameters: readonly Parameter[];
   run(call: Call): Promise<void>;
 }
@@ -23,6 +25,8 @@ export interface Call {
   readonly given: Given;
   readonly notices: Notices;
   readonly output: ByteOutput;
+  /** Of a command that changes something. */
+  readonly results: Results;
   /** Path, or HOST:PORT. */
   readonly target: string;
   readonly hashUser: (name: string) => number;
@@ -33,19 +37,18 @@ export interface Call {
   formatter(own?: Formatter): Formatter;
 }
 
-function jsonEffect(effect: string): string {
-  return `{"would":"${escapeJson(effect)}"}\n`;
-}
-
 /** Runs with a connection; that comes first, whatever is wrong with the arguments. */
 export async function withClient(
-  { target, given, output, notices }: Call,
+  { target, given, output, notices, results }: Call,
   run: (client: DirectorClient) => Promise<void>,
 ): Promise<void> {
   const client = await DirectorClient.connect(target);
   if (given.has('dry-run')) {
     notices.isDryRun = true;
-    client.dryRun((effect) => output.add(given.has('json') ? jsonEffect(effect) : `${effect}\n`));
+    client.dryRun((effect) => {
+      if (given.has('json')) results.addEffect(effect);
+      else output.add(`would ${effect}\n`);
+    });
   }
   try {
     await run(client);

@@ -61,6 +61,7 @@ async function setHost(
   }
   for (const ip of addresses) {
     const answer = await client.readLine();
+    call.results.add({ host: ip }, answer);
     if (answer === 'OK') call.notices.info(`${ip}: OK`);
     else {
       const text = answer === 'NOTFOUND' ? "doesn't exist" : answer;
@@ -91,6 +92,7 @@ function addressCommand(name: string, command: string, success: string): Directo
         for (const ip of addresses) client.send(command, ip);
         for (const ip of addresses) {
           const answer = await client.readLine();
+          call.results.add({ host: ip }, answer);
           if (answer === 'OK') call.notices.info(`${ip}: ${success}`);
           else if (answer === 'NOTFOUND') call.notices.notFound('Error', `${ip}: doesn't exist`);
           else call.notices.error(`${ip}: ${answer}`, ExitCode.TempFail);
@@ -133,6 +135,7 @@ async function flushHost(call: Call, client: DirectorClient): Promise<void> {
     if (isForced) client.send('HOST-FLUSH');
     else client.send('HOST-RESET-USERS', ...(limit.length > 0 ? ['', ...limit] : []));
     const answer = await client.readLine();
+    call.results.add({ host }, answer);
     if (answer === 'OK') notices.info('flushed');
     else notices.error(`failed: ${answer}`, ExitCode.TempFail);
     return;
@@ -144,6 +147,7 @@ async function flushHost(call: Call, client: DirectorClient): Promise<void> {
   }
   for (const ip of addresses) {
     const answer = await client.readLine();
+    call.results.add({ host: ip }, answer);
     if (answer === 'OK') notices.info(`${ip}: flushed`);
     else if (answer === 'NOTFOUND') notices.notFound('Warning', `${ip}: doesn't exist`);
     else notices.warning(`${ip}: ${answer}`, ExitCode.TempFail);

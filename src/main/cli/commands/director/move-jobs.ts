@@ -89,6 +89,8 @@ export async function runJob(
   client.send(name, ...args, limitText(call.given), call.given.get('rate') ?? '');
   const answer = await client.readLine();
   const started = readStarted(answer);
+  if (started === null) call.results.add({ host: ip === '' ? 'all' : ip }, answer);
+  else call.results.isToldElsewhere = true;
   if (started !== null) await watchJob(call, client, started, again);
   else if (answer === 'NOTFOUND') call.notices.notFound('Error', `${ip}: doesn't exist`);
   else if (answer.startsWith('invalid ')) {

@@ -24,6 +24,7 @@ export const restore: DirectorCommand = {
       for (const { command, args, text } of restoreOrders(entries, await presentHosts(client))) {
         client.send(command, ...args);
         const answer = await client.readLine();
+        call.results.add({ order: text }, answer);
         if (answer === 'OK') call.notices.info(`${text}: OK`);
         else if (answer === 'NOTFOUND') call.notices.notFound('Error', `${text}: doesn't exist`);
         else call.notices.error(`${text}: ${answer}`, ExitCode.TempFail);

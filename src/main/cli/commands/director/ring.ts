@@ -38,8 +38,10 @@ function ringCommand(name: string, command: string): DirectorCommand {
         const bytes = parseNetAddress(need(call, 'ip'));
         const port = readPort(call.given.get('port'));
         if (bytes === null) throw new UsageError();
-        client.send(command, formatAddress(bytes), ...(port === null ? [] : [String(port)]));
+        const words = [formatAddress(bytes), ...(port === null ? [] : [String(port)])];
+        client.send(command, ...words);
         const answer = await client.readLine();
+        call.results.add({ director: words.join(' ') }, answer);
         if (answer === 'NOTFOUND') call.notices.notFound('Error', 'Not found');
         else if (answer !== 'OK') call.notices.error(`Failed: ${answer}`, ExitCode.TempFail);
       }),
