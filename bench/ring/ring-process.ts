@@ -127,6 +127,7 @@ function fill(count: number): void {
         stampSecs: nowSecs,
         isWeak: false,
         barrier: 0,
+        via: 1,
       };
       directory.ringUser(news, Date.now());
     }

@@ -129,10 +129,11 @@ export class DirectoryCore {
 
   /**
    * The host's users are forgotten; the others have just been told. Alone we cross with nobody, and nobody's
-   * SYNC ends the time of doubt.
+   * SYNC ends the time of doubt. `via` as in Origin, if it is certain that none of them are spoken of by that
+   * connection any more.
    */
-  noteForgotten(host: Host): void {
-    this.staleNews.note(host, this.ring.barrier(), this.hasOthers);
+  noteForgotten(host: Host, via = 0): void {
+    this.staleNews.note(host, this.ring.barrier(), via, this.hasOthers);
   }
 
   /** There are directors that can be asked. */

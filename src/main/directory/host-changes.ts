@@ -205,6 +205,8 @@ export class HostChanges {
       ring.desync(nowMs);
     }
     this.publish();
+    // Nobody's sessions are waited for any more.
+    ring.purged(nowMs);
   }
 
   /** Forgets the users of a host; it stays. */
@@ -220,7 +222,7 @@ export class HostChanges {
     this.publish();
     ring.host(origin, host);
     // What is said of its users may mean the other tag's.
-    if (isRetagged) this.#core.noteForgotten(host);
+    if (isRetagged) this.#core.noteForgotten(host, origin.via);
     if (!ring.isAlone) host.isDesynced = true;
     ring.desync(nowMs);
     this.#retryLogins(nowMs);

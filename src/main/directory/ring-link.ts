@@ -6,9 +6,11 @@ import type { Host } from './host-set.ts';
  */
 export interface Origin {
   readonly isSelf: boolean;
+  /** The connection that it came by; 0: it is ours. */
+  readonly via: number;
 }
 
-export const SELF: Origin = { isSelf: true };
+export const SELF: Origin = { isSelf: true, via: 0 };
 
 /** What the directory asks of the ring and tells it. Calls come inside the directory's methods. */
 export interface RingLink {

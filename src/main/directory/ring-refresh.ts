@@ -17,6 +17,8 @@ export interface UserNews {
   readonly isWeak: boolean;
   /** The last RingLink.barrier() that the neighbour it comes from has passed. */
   readonly barrier: number;
+  /** The connection that it came by, never 0. */
+  readonly via: number;
 }
 
 /** What the news made of the user. */
@@ -60,7 +62,7 @@ export class RingRefresh {
     const isInsane = (news.stampSecs ?? 0) > nowSecs + MAX_AHEAD_SECS;
     const stampSecs = news.stampSecs === null || isInsane ? nowSecs : news.stampSecs;
     if (stampSecs + options.userExpireSecs <= nowSecs) return null;
-    if (!news.isWeak && this.#core.staleNews.isOld(host, news.barrier)) return null;
+    if (!news.isWeak && this.#core.staleNews.isOld(host, news)) return null;
     const table = users.table(tagIndex);
     const word = table.get(userHash);
     const state = assignmentState(word);
@@ -150,7 +152,9 @@ export class RingRefresh {
       }
       // On its way to where its word says; the sender does not know of that yet.
       if (this.#kills.adopt(userHash, host)) return 'changed';
-      if (hostId === host.hostId) return 'none';
+      // One that is being forgotten here: where the other has it all the same, it is unsure.
+      const isPurged = this.#kills.isPurged(host.tagIndex, userHash);
+      if (hostId === host.hostId && !isPurged) return 'none';
       const winner = this.#kills.winnerOf(host.tagIndex, userHash);
       if (winner !== undefined) return this.#conflict(news, winner.hostId, nowMs);
       this.#kills.heard(host.tagIndex, userHash);

@@ -7,6 +7,8 @@ const OTHER_WAY_MIN_MS = 500;
 const OTHER_WAY_MAX_MS = 30_000;
 
 interface ForgottenHost {
+  /** Whoever told us, by this connection, knows; 0: nobody is sure to have done it already. */
+  via: number;
   /** RingLink.barrier() of the order. */
   barrier: number;
   /** Infinity until the ring is synced. */
@@ -23,9 +25,9 @@ export class StaleNews {
   readonly #hosts = new Map<number, ForgottenHost>();
 
   /** `hasOthers`: somebody's SYNC will end the time of doubt. */
-  note({ tagIndex, hostId }: Host, barrier: number, hasOthers: boolean): void {
+  note({ tagIndex, hostId }: Host, barrier: number, via: number, hasOthers: boolean): void {
     const untilMs = hasOthers ? Number.POSITIVE_INFINITY : 0;
-    this.#hosts.set(userKey(tagIndex, hostId), { barrier, untilMs });
+    this.#hosts.set(userKey(tagIndex, hostId), { barrier, via, untilMs });
   }
 
   synced(roundMs: number, nowMs: number): void {
@@ -37,8 +39,12 @@ export class StaleNews {
   }
 
   /** The news was sent before its sender had forgotten the host's users. */
-  isOld({ tagIndex, hostId }: Host, barrier: number): boolean {
-    return (this.#hosts.get(userKey(tagIndex, hostId))?.barrier ?? 0) > barrier;
+  isOld(
+    { tagIndex, hostId }: Host,
+    { barrier, via }: { readonly barrier: number; readonly via: number },
+  ): boolean {
+    const forgotten = this.#hosts.get(userKey(tagIndex, hostId));
+    return forgotten !== undefined && forgotten.barrier > barrier && forgotten.via !== via;
   }
 
   /** The same, as far as can be known without BARRIER. */

@@ -26,7 +26,9 @@ export class Barriers {
 
   /** A new one. It is sent by ask(), behind the order. */
   begin(): number {
-    return ++this.#last;
+    this.#last++;
+    this.#toldPassed = this.#lowestPassed();
+    return this.#last;
   }
 
   /** One at a time is under way on a connection; it stands for all numbers up to its own. */

@@ -2,6 +2,7 @@ import { PostilionError } from '../../shared/errors.ts';
 import { splitTabEscaped, tabEscape } from '../../shared/wire/tab-escape.ts';
 import { MAX_VHOST_COUNT } from '../directory/host-set.ts';
 import { SELF } from '../directory/ring-link.ts';
+import type { UserNews } from '../directory/ring-refresh.ts';
 import { KNOWS_BARRIERS } from './barriers.ts';
 import type { Handshake } from './handshake.ts';
 import { compareToSelf, type Member } from './members.ts';
@@ -240,7 +241,7 @@ export class Commands {
         host,
         stampSecs: Math.min(stampSecs, nowSecs),
         isWeak: weak?.startsWith('w') ?? false,
-        barrier: connection.newsBarrier,
+        ...sourceOf(connection),
       },
       nowMs,
     );
@@ -261,9 +262,12 @@ export class Commands {
    * have given it was not all. (In Dovecot it never hears of them.)
    */
   #passToNew(from: RingConnection, userHash: number, ip: string, stampSecs: number): void {
-    const { right } = this.#ring;
-    if (right === null || !right.wantsUsers || right.member === from.member) return;
-    this.#ring.send(right, `USER\t${userHash}\t${ip}\t${stampSecs}\n`);
+    for (const connection of this.#ring.connections) {
+      const { isIncoming, hasBarriers, isHandshaked, wantsUsers, member } = connection;
+      if (isIncoming || !hasBarriers || member === from.member) continue;
+      if (isHandshaked && !wantsUsers) continue;
+      this.#ring.send(connection, `USER\t${userHash}\t${ip}\t${stampSecs}\n`);
+    }
   }
 
   #user(connection: RingConnection, fields: readonly string[]): Failure {
@@ -277,11 +281,8 @@ export class Commands {
     const host = directory.host(ip);
     if (host === undefined) return parseEndpoint(ip, '1') === null ? INVALID : null;
     if (userHash === 0) return null;
-    const { newsBarrier: barrier } = connection;
-    const outcome = directory.ringUser(
-      { userHash, host, stampSecs, isWeak: false, barrier },
-      nowMs,
-    );
+    const news = { userHash, host, stampSecs, isWeak: false, ...sourceOf(connection) };
+    const outcome = directory.ringUser(news, nowMs);
     if (outcome === null || !outcome.isNews) return null;
     const except = outcome.isObjection ? this.#ring.self : connection.member!;
     this.#ring.sendUser(except, userHash, directory.hostIp(outcome.hostId), outcome.stampSecs);
@@ -306,8 +307,7 @@ export class Commands {
     }
     // A third time, and its sender is gone: it would go around for ever.
     if (order.isSeen && !order.by!.passesWeakAgain(order.seq)) return null;
-    const { newsBarrier: barrier } = connection;
-    const news = { userHash, host, stampSecs: nowSecs, isWeak: true, barrier };
+    const news = { userHash, host, stampSecs: nowSecs, isWeak: true, ...sourceOf(connection) };
     const outcome = directory.ringUser(news, nowMs);
     if (outcome === null) return null;
     if (outcome.isWeak) {
@@ -405,7 +405,7 @@ export class Commands {
     if (tag !== '' && connection.minor < Minor.tags) {
       return 'Received a host tag from older director version with incompatible tagging support';
     }
-    const by = from ?? new RemoteOrigin(connection.member!, null, 0);
+    const by = from ?? new RemoteOrigin(connection, null, 0);
     const update = {
       ip: endpoint.ip,
       hostname: fieldText(fields[4] ?? ''),
@@ -493,5 +493,9 @@ function shownCommand(line: string): string {
 }
 
 function origin(connection: RingConnection, order: Order): RemoteOrigin {
-  return new RemoteOrigin(connection.member!, order.by, order.seq);
+  return new RemoteOrigin(connection, order.by, order.seq);
+}
+
+function sourceOf({ id, newsBarrier }: RingConnection): Pick<UserNews, 'barrier' | 'via'> {
+  return { barrier: newsBarrier, via: id };
 }

@@ -223,7 +223,9 @@ export class Handshake {
     const flag = parseUint(fields[0]);
     if (flag === null) return 'Invalid parameters';
     if (!connection.isIncoming) return 'Host list is only for incoming connections';
-    connection.isJoining = flag !== 0 && !ring.isHandshaked;
+    // Two that claim our left place at once are two rings to be one: what the first has given us stays.
+    const hasJoined = [...ring.connections].some(({ isJoining }) => isJoining);
+    connection.isJoining = flag !== 0 && !ring.isHandshaked && !hasJoined;
     if (connection.isJoining) ring.directory.forgetHosts(ring.nowMs);
     else if (flag === 0 && ring.isHandshaked) connection.ignoresHosts = true;
     connection.isNew = flag === 0;

@@ -32,14 +32,16 @@ export interface RingOptions {
 /** A command of another director, on its way. */
 export class RemoteOrigin implements Origin {
   readonly isSelf = false;
+  readonly via: number;
   /** The neighbour it came from, who does not get it back. */
   readonly from: Member;
   /** Who gave the order; null: no member any more, and it travels on as ours. */
   readonly by: Member | null;
   readonly seq: number;
 
-  constructor(from: Member, by: Member | null, seq: number) {
-    this.from = from;
+  constructor({ id, member }: RingConnection, by: Member | null, seq: number) {
+    this.via = id;
+    this.from = member!;
     this.by = by;
     this.seq = seq;
   }
