@@ -29,6 +29,8 @@ export interface RingLabOptions {
   readonly userKickDelay?: string;
   /** Real directors log every line of the ring protocol. */
   readonly logsWire?: boolean;
+  /** Where ours speak the director-admin protocol besides their unix socket. */
+  readonly adminPort?: number;
 }
 
 /** A ring of any mixture of directors, with backends and clients. */
@@ -53,6 +55,7 @@ export class RingLab {
         userExpire: options.userExpire ?? '15m',
         userKickDelay: this.userKickDelay,
         logsWire: options.logsWire ?? false,
+        ...(options.adminPort === undefined ? {} : { adminPort: options.adminPort }),
       });
     });
   }

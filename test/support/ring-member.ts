@@ -25,6 +25,8 @@ export interface RingMemberOptions {
   readonly userKickDelay: string;
   /** Real directors log every line of the ring protocol. */
   readonly logsWire: boolean;
+  /** Of ours, besides the unix socket. */
+  readonly adminPort?: number;
 }
 
 /** One director of a ring, with its login proxy: a real Dovecot or `postilion serve`. */
@@ -173,6 +175,7 @@ class OurMember extends Member implements RingMember {
         servers: serversOf(options),
         user_expire: options.userExpire,
         user_kick_delay: options.userKickDelay,
+        admin_listen: options.adminPort === undefined ? [] : [`${this.ip}:${options.adminPort}`],
       },
     });
   }
