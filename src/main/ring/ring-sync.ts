@@ -246,6 +246,7 @@ export class RingSync {
           `remote hosts_hash=${hostsHash}, my hosts_hash=${directory.hostsHash})`,
       );
       directory.resendHosts();
+      this.#showHostsHash();
       return false;
     }
     member.mismatchedHash = 0;
@@ -253,6 +254,18 @@ export class RingSync {
     if (this.#mustHold(barrier)) member.heldSync = { ...command, barrier };
     else this.#send(member, command);
     return true;
+  }
+
+  /**
+   * The one whose hosts are others may know all of ours, and have one more: then it is told nothing new. Our SYNC
+   * shows it that we lack something, and the second one makes it resend its own hosts. (Dovecot sends none:
+   * as long as we were synced, the other one's SYNC would never come back.)
+   */
+  #showHostsHash(): void {
+    const { left, right, nowMs } = this.#ring;
+    // It repeats its SYNC each syncMs; two that differ for good must not answer each other any faster.
+    const isRecent = nowMs - this.#sentMs < ringLimits.syncMs / 2;
+    if (left !== null && right !== null && !isRecent) this.#sendOwn();
   }
 
   #isNewEnough(member: Member, { seq, stampSecs }: SyncCommand): boolean {

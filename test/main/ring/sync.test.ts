@@ -187,6 +187,31 @@ describe('the SYNC of another director', () => {
     expect(rig.logged('error')[0]).toContain("SYNC request hosts don't match us - resending hosts");
   });
 
+  test('with a host that we lack is answered by a SYNC of ours, else it would never come back', () => {
+    // The other one knows all the hosts that we tell, and nobody tells us the one that we do not know.
+    const { rig, left, right } = RingRig.synced();
+    right.take();
+    left.say(syncLine(rig, { hash: 12_345 }));
+    rig.pass(5000);
+    left.say(syncLine(rig, { hash: 12_345, secs: START_SECS + 5 }));
+    const [ours, ...more] = syncsOf(right);
+    expect(ours.split('\t').slice(1, 3)).toEqual([B, `${PORT}`]);
+    expect(ours.split('\t')[6]).toBe(`${rig.directory.hostsHash}`);
+    expect(more).toEqual([]);
+    expect(rig.ring.isSynced).toBe(true);
+    // Two that never agree do not answer each other faster than they repeat their own.
+    left.say(syncLine(rig, { hash: 12_345, secs: START_SECS + 6 }));
+    expect(syncsOf(right)).toEqual([]);
+    rig.pass(5000);
+    left.say(syncLine(rig, { hash: 12_345, secs: START_SECS + 10 }));
+    expect(syncsOf(right)).toHaveLength(1);
+    left.order('HOST', `${HOST_3}\t100\t\tU0\t`);
+    const [mended] = syncsOf(right);
+    expect(rig.ring.isSynced).toBe(false);
+    left.say(mended);
+    expect(rig.ring.isSynced).toBe(true);
+  });
+
   test('with the right hosts in between starts that anew', () => {
     const { rig, left, right } = RingRig.synced();
     right.take();
