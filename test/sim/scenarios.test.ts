@@ -49,6 +49,23 @@ describe('concurrent changes to the same backend on two directors', () => {
   });
 });
 
+// 2.3: each takes what the other has handed over, and tells nobody, for nobody else is there. Here their hash is the same
+// too: a host that is down with weight 5 counts as one that is up with weight 4. So both stay as the other was.
+test('two directors that were alone change the same backend, and dial each other at once', () => {
+  const ring = new Scenario({ members: 2, wayMs: SLOW_MS });
+  const { network } = ring.world;
+  for (const path of network.paths) network.block(path);
+  ring.pass(80_000);
+  ring.on(0, ({ directory }, nowMs) => directory.setVhostCount(HOST_1, 4, nowMs));
+  ring.on(1, ({ directory }, nowMs) => {
+    directory.setVhostCount(HOST_1, 5, nowMs);
+    directory.setDown(HOST_1, true, nowMs);
+  });
+  for (const path of network.paths) network.unblock(path);
+  ring.settle();
+  expect(ring.hosts).toEqual([`${HOST_1} 4 down, ${HOST_2} 10 up`]);
+});
+
 // 2.3: whoever hears the other tag takes it, so two members swap theirs and may do so again and again; the host's users
 // are forgotten without being kicked. Here: the first tag in order wins on all, and sessions are closed first.
 test('tag change on two nodes at once', () => {

@@ -14,6 +14,8 @@ export interface HostUpdate extends MailServer {
   readonly isDown: boolean;
   /** Unix seconds, 0 = never. */
   readonly lastUpDownChangeSecs: number;
+  /** Whoever sends it may just take our own description in its place. */
+  readonly crosses?: boolean;
 }
 
 /** What is to be different of a backend that is there. */
@@ -108,7 +110,7 @@ export class HostChanges {
     if (isSame) return;
     let wanted = update;
     let from = origin;
-    if (host.isDesynced && !origin.isSelf) {
+    if ((host.isDesynced || update.crosses) && !origin.isSelf) {
       wanted = this.#reconcile(host, update);
       // As if it were ours: so it reaches the whole ring.
       from = SELF;

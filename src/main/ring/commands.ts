@@ -413,6 +413,7 @@ export class Commands {
       tag,
       isDown: state.startsWith('D'),
       lastUpDownChangeSecs: changeSecs,
+      crosses: from === null && this.#handshake.crosses(connection),
     };
     this.#ring.directory.ringHost(by, update, this.#ring.nowMs);
     return null;

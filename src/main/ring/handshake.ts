@@ -238,6 +238,19 @@ export class Handshake {
     connection.isReceivingHosts = false;
   }
 
+  /**
+   * Hosts of one who may not have done ours yet when it sent them, because we dial each other: a ring of two is
+   * forming. Each would take the hosts of the other, and tell nobody.
+   */
+  crosses({ member, createdMs }: RingConnection): boolean {
+    for (const other of this.#ring.connections) {
+      const hasOurHosts = !other.isIncoming && other.member === member && other.hasVersion;
+      // It begins when we accept it, and says DONE behind our hosts.
+      if (hasOurHosts && !(other.isHandshaked && other.handshakedMs < createdMs)) return true;
+    }
+    return false;
+  }
+
   options(connection: RingConnection, fields: readonly string[]): string | null {
     if (!fields.includes(CONSISTENT_HASHING)) return OTHER_HASHING;
     connection.hasConsistentHashing = true;
@@ -257,6 +270,7 @@ export class Handshake {
     );
     member.networkFailureMs = 0;
     connection.isHandshaked = true;
+    connection.handshakedMs = ring.nowMs;
     connection.wantsUsers = fields[0] === WANTS_USERS;
     if (!connection.isIncoming) {
       return this.#topology.assignRight(connection) ? null : '';

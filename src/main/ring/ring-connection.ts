@@ -48,6 +48,7 @@ export class RingConnection {
   hasMe = false;
   /** The other side's handshake is complete: DONE has come. */
   isHandshaked = false;
+  handshakedMs = 0;
   hasConsistentHashing = false;
   /** The other side answers BARRIER. */
   hasBarriers = false;

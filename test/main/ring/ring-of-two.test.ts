@@ -63,3 +63,54 @@ describe('a ring of two', () => {
     expect(rig.directory.counts().weak).toBe(0);
   });
 });
+
+describe('hosts of a ring of two that forms again', () => {
+  const weight = (count: number): string => `HOST\t${HOST_1}\t${count}\t\tU0\t`;
+  const weightHere = (rig: RingRig): number => rig.directory.host(HOST_1)!.vhostCount;
+
+  /** We are alone, with a weight of ours. */
+  function alone(): RingRig {
+    const rig = new RingRig({ members: [A, B] }).start();
+    while (!rig.ring.isAlone) {
+      if (rig.isDialling(A)) rig.refused(A);
+      rig.pass(1000);
+    }
+    rig.directory.setVhostCount(HOST_1, 50, rig.nowMs);
+    return rig;
+  }
+
+  test.each([
+    [70, 50],
+    [30, 30],
+  ])('cross with ours: of 50 and %i the smaller holds on both sides', (theirs, result) => {
+    const rig = alone();
+    const left = rig.dialledBy(A)!;
+    left.greet();
+    rig.reached(A).greet();
+    left.take();
+    left.handOver({ isDone: 1, hosts: [weight(theirs)] });
+    expect(weightHere(rig)).toBe(result);
+    expect(left.take()).toContain(`HOST\t${B}\t${PORT}\t102\t${HOST_1}\t${result}\t\tU0\t`);
+  });
+
+  test('that were sent after it had taken ours count', () => {
+    const rig = alone();
+    const first = rig.dialledBy(A)!;
+    first.greet();
+    const right = rig.joinRight(A);
+    first.hangUp();
+    rig.pass(100);
+    const left = rig.dialledBy(A)!;
+    left.greet();
+    left.handOver({ isDone: 1, hosts: [weight(70)] });
+    expect([weightHere(rig), right.isClosed]).toEqual([70, false]);
+  });
+
+  test('of one whom we have not told ours count', () => {
+    const rig = alone();
+    const left = rig.dialledBy(A)!;
+    left.greet();
+    left.handOver({ isDone: 1, hosts: [weight(70)] });
+    expect(weightHere(rig)).toBe(70);
+  });
+});
