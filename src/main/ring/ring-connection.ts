@@ -17,7 +17,6 @@ export type Waiting = (typeof Waiting)[keyof typeof Waiting];
 
 /** Why a connection is to be closed in a moment. */
 export const Closing = {
-  connectRequested: 'CONNECT requested',
   wrongConnect: 'Wrong CONNECT requested',
   /** We have sent CONNECT and wait for the other side to go. */
   referred: 'Timeout waiting for disconnect after CONNECT',

@@ -425,7 +425,6 @@ export class Topology {
   #close(connection: RingConnection): void {
     const why = connection.closing!;
     switch (why) {
-      case Closing.connectRequested:
       case Closing.referred:
         this.drop(connection, why);
         break;
