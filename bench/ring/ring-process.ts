@@ -3,6 +3,7 @@ import { setTimeout as nextTick, setImmediate as nextTurn } from 'node:timers/pr
 import { Directory, TICK_MS } from '../../src/main/directory/directory.ts';
 import { RingEdge } from '../../src/main/ring/ring-edge.ts';
 import { createRegistry } from '../../src/shared/memory/session-registry.ts';
+import { hashOf } from '../user-hashes.ts';
 import type { RingCommand, RingReport } from './ring-messages.ts';
 
 /**
@@ -109,11 +110,6 @@ let logins: NodeJS.Timeout | null = null;
 let peakBuffered = 0;
 let longestCallMicros = 0;
 let isMeasuring = false;
-
-/** Spread over all shards, different for every `salt`. */
-function hashOf(i: number, salt: number): number {
-  return (Math.imul(i + 1, 0x9e3779b1) ^ Math.imul(salt, 0x85ebca6b)) >>> 0 || 1;
-}
 
 function fill(count: number): void {
   const nowSecs = Math.floor(Date.now() / 1000);

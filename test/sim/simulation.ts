@@ -33,6 +33,8 @@ const FORM_MS = 120_000;
  * After the last fault: 60 s until a PING finds a dead connection, 60 s until a member that failed is
  * tried again, 30 s until the preferred neighbour is, and the time of handshakes.
  */
+/** When the postmaster looks after members that were added and are missing. */
+const TELL_AGAIN_MS = [30_000, 90_000];
 const SETTLE_MS = 240_000;
 const ROUNDS_TO_SETTLE = 12;
 /** Logins go on for so long after the ring has healed. */
@@ -168,6 +170,8 @@ class Simulation {
     this.#commands.stop();
     this.#networkFaults.heal();
     this.#memberFaults.heal();
+    // An old DIRECTOR-REMOVE may have crossed that.
+    for (const ms of TELL_AGAIN_MS) world.queue.after(ms, () => this.#memberFaults.heal());
     const maxMs = SETTLE_MS + ROUNDS_TO_SETTLE * roundMs(world);
     if (!world.passUntil(() => !world.disturbed.isDisturbed, maxMs)) {
       world.fail(`the ring does not heal in ${maxMs} ms: ${ringFlaw(world) ?? 'overlaps'}`);

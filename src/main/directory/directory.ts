@@ -257,7 +257,7 @@ export class Directory {
   /**
    * Moves a user to a backend: kills its sessions everywhere first.
    * @returns 'moved' (at once: no session, and none a moment ago), 'moving', 'unchanged', 'busy' (being killed
-   *   already, try again) or 'unknown-host'
+   *   already, or the ring is not joined yet: try again) or 'unknown-host'
    */
   moveUser(
     tag: string,
@@ -270,7 +270,8 @@ export class Directory {
     if (host === undefined || host.tag !== tag) return 'unknown-host';
     const table = users.table(host.tagIndex);
     const word = table.get(userHash);
-    if (assignmentState(word) === AssignmentState.killing) return 'busy';
+    // The ring that we join may know the user otherwise, and would not wait for us.
+    if (!ring.isHandshaked || assignmentState(word) === AssignmentState.killing) return 'busy';
     const isThere =
       assignmentState(word) === AssignmentState.assigned && assignedHost(word) === host.hostId;
     if (isThere && ring.isAlone) {
@@ -454,6 +455,10 @@ export class Directory {
     return this.#core.current.hosts.hostsHash;
   }
 
+  get fullHostsHash(): number {
+    return this.#core.current.hosts.fullHash;
+  }
+
   get isPurging(): boolean {
     return this.#hosts.isPurging;
   }
@@ -489,6 +494,43 @@ export class Directory {
     );
     for (const request of waiting) this.#tryRequest(request, request.createdMs, nowMs);
     this.#core.effects.synced?.();
+  }
+
+  /**
+   * Users of one part of one table on whom this director does not rely, and whom others may have, for the
+   * handshake with a new member: it is not to place them unasked.
+   */
+  visitUnsure(
+    tagIndex: number,
+    shard: number,
+    visit: (userHash: number, ip: string, stampSecs: number) => void,
+  ): void {
+    const { users, current } = this.#core;
+    // Which of the tag's hosts is named does not matter: the line has no place for a tag.
+    const host = current.hosts.hosts.find((other) => other.tagIndex === tagIndex);
+    if (host === undefined) return;
+    users.table(tagIndex).forEachInShard(shard, (userHash, word, stampSecs) => {
+      const state = assignmentState(word);
+      const isPurged = (): boolean => this.#kills.isPurged(tagIndex, userHash);
+      const isUnsure =
+        state === AssignmentState.expired || (state === AssignmentState.killing && isPurged());
+      if (isUnsure) visit(userHash, host.ip, stampSecs);
+    });
+  }
+
+  /** Another director does not rely on what it knows of this user of the host's tag. */
+  ringUnsure(userHash: number, { tagIndex }: Host, stampSecs: number): void {
+    const isKnown = this.#core.users.table(tagIndex).get(userHash) !== 0;
+    if (!isKnown) this.#core.rememberUnsure(tagIndex, userHash, stampSecs);
+  }
+
+  /**
+   * Another director has the user on a backend that is not here, and may be again. Its tag is not known: the user
+   * of each tag is meant.
+   */
+  ringUserElsewhere(userHash: number, stampSecs: number): void {
+    const tags = new Map(this.#core.current.hosts.hosts.map((host) => [host.tagIndex, host]));
+    for (const host of tags.values()) this.ringUnsure(userHash, host, stampSecs);
   }
 
   /** Users of one part of one table, for the handshake with a new member. */

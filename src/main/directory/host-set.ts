@@ -47,6 +47,7 @@ export class HostSet {
   /** In address order; null after a change, until somebody asks. */
   #sorted: readonly Host[] | null = null;
   #hostsHash: number | null = null;
+  #fullHash: number | null = null;
   /** Tag names by index; '' is always 0. */
   readonly tags: string[] = [''];
 
@@ -89,7 +90,7 @@ export class HostSet {
     this.#byIp.set(host.ip, host);
     this.#byId.set(host.hostId, host);
     this.#sorted = null;
-    this.#hostsHash = null;
+    this.changed();
     return host;
   }
 
@@ -98,7 +99,7 @@ export class HostSet {
     this.#byId.delete(host.hostId);
     this.#vhosts.delete(host.ip);
     this.#sorted = null;
-    this.#hostsHash = null;
+    this.changed();
   }
 
   /**
@@ -110,9 +111,16 @@ export class HostSet {
     return this.#hostsHash;
   }
 
+  /** The same without Dovecot's flaw: to it, weight 1 down and weight 0 up are equal. Never 0. */
+  get fullHash(): number {
+    this.#fullHash ??= fullHash(this.hosts);
+    return this.#fullHash;
+  }
+
   /** To be called after `vhostCount` or `isDown` of a host has been changed. */
   changed(): void {
     this.#hostsHash = null;
+    this.#fullHash = null;
   }
 
   buildRing(): HostRing {
@@ -158,6 +166,13 @@ function hostsHash(hosts: readonly Host[]): number {
     crc = crc32(host.tag, crc);
   }
   return crc === 0 ? 1 : crc;
+}
+
+function fullHash(hosts: readonly Host[]): number {
+  const text = hosts.map(
+    ({ ip, vhostCount, isDown, tag }) => `${ip} ${vhostCount} ${isDown} ${tag}\n`,
+  );
+  return crc32(text.join('')) || 1;
 }
 
 /** Dovecot's net_ip_hash(), as a number whose little-endian bytes are hashed on. */

@@ -220,12 +220,14 @@ export class Kills {
   }
 
   /** Another director knows another host for a user that is being killed here. */
-  heard(tagIndex: number, userHash: number): void {
+  heard(tagIndex: number, userHash: number, newsBarrier: number): void {
     const kill = this.#kills.get(userKey(tagIndex, userHash));
     if (kill === undefined) return;
-    // A move that is under way is known to all, unless the ring has changed since it was ordered.
+    // A move that is under way is known to all, unless the ring has changed since it was ordered, or the other
+    // director says so after it was told of the move.
     const isKnown = kill.neighbourChanges === this.#core.ring.neighbourChanges;
-    if (kill.kind === KillKind.purge || !isKnown) kill.isUnsure = true;
+    const isFresh = newsBarrier >= kill.barrier && newsBarrier !== Number.POSITIVE_INFINITY;
+    if (kill.kind === KillKind.purge || !isKnown || isFresh) kill.isUnsure = true;
   }
 
   /** A move to a host that is not there, any more or yet. No tag is known: each tag's user is meant. */

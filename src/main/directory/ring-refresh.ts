@@ -157,7 +157,7 @@ export class RingRefresh {
       if (hostId === host.hostId && !isPurged) return 'none';
       const winner = this.#kills.winnerOf(host.tagIndex, userHash);
       if (winner !== undefined) return this.#conflict(news, winner.hostId, nowMs);
-      this.#kills.heard(host.tagIndex, userHash);
+      this.#kills.heard(host.tagIndex, userHash, news.barrier);
       return 'none';
     }
     if (news.isWeak) return this.#becomeWeak(news, nowMs);

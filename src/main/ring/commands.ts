@@ -4,7 +4,7 @@ import { MAX_VHOST_COUNT } from '../directory/host-set.ts';
 import { SELF } from '../directory/ring-link.ts';
 import type { UserNews } from '../directory/ring-refresh.ts';
 import { KNOWS_BARRIERS } from './barriers.ts';
-import type { Handshake } from './handshake.ts';
+import { type Handshake, UNSURE } from './handshake.ts';
 import { compareToSelf, type Member } from './members.ts';
 import { Closing, type RingConnection, Waiting } from './ring-connection.ts';
 import { Minor } from './ring-limits.ts';
@@ -232,9 +232,13 @@ export class Commands {
     connection.handshakeUsersReceived++;
     if (host === undefined) {
       // Its hosts may not count here, or one was removed a moment ago.
-      return parseEndpoint(ip, '1') === null ? INVALID : null;
+      return this.#userElsewhere(userHash, ip, Math.min(stampSecs, nowSecs));
     }
     if (userHash === 0) return null;
+    if (weak === UNSURE) {
+      directory.ringUnsure(userHash, host, Math.min(stampSecs, nowSecs));
+      return null;
+    }
     const outcome = directory.ringUser(
       {
         userHash,
@@ -254,6 +258,12 @@ export class Commands {
       const except = outcome.isObjection ? this.#ring.self : connection.member!;
       this.#ring.sendUser(except, userHash, hostIp, outcome.stampSecs);
     }
+    return null;
+  }
+
+  #userElsewhere(userHash: number, ip: string, stampSecs: number): Failure {
+    if (parseEndpoint(ip, '1') === null) return INVALID;
+    if (userHash !== 0) this.#ring.directory.ringUserElsewhere(userHash, stampSecs);
     return null;
   }
 
@@ -277,9 +287,9 @@ export class Commands {
     if (userHash === null || ip === undefined) return INVALID;
     if (fields[2] !== undefined && stampSecs === null) return INVALID;
     connection.usersReceived++;
-    const { directory, nowMs } = this.#ring;
+    const { directory, nowMs, nowSecs } = this.#ring;
     const host = directory.host(ip);
-    if (host === undefined) return parseEndpoint(ip, '1') === null ? INVALID : null;
+    if (host === undefined) return this.#userElsewhere(userHash, ip, nowSecs);
     if (userHash === 0) return null;
     const news = { userHash, host, stampSecs, isWeak: false, ...sourceOf(connection) };
     const outcome = directory.ringUser(news, nowMs);
@@ -475,15 +485,22 @@ export class Commands {
       [fields[3], 0],
       [fields[4], this.#ring.nowSecs],
       [fields[5], 0],
+      [fields[7], 0],
     ] as const;
-    const [minor, stampSecs, hostsHash] = numbers.map(([text, absent]) => {
+    const [minor, stampSecs, hostsHash, fullHash] = numbers.map(([text, absent]) => {
       return text === undefined ? absent : parseUint(text);
     });
     if (endpoint === null || seq === null) return INVALID;
-    if (minor === null || stampSecs === null || hostsHash === null) return INVALID;
+    if (minor === null || stampSecs === null) return INVALID;
+    if (hostsHash === null || fullHash === null) return INVALID;
     const member = this.#ring.members.find(endpoint.ip, endpoint.port);
     const knowsBarriers = fields[6] === KNOWS_BARRIERS;
-    this.#sync.received(member, { seq, minor, stampSecs, hostsHash, knowsBarriers });
+    this.#sync.received(member, {
+      ...{ seq, minor, stampSecs },
+      hostsHash,
+      fullHash,
+      knowsBarriers,
+    });
     return null;
   }
 }

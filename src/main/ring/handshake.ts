@@ -17,6 +17,8 @@ import type { Topology } from './topology.ts';
 
 /** Said by one of ours to one of ours: nobody has given it the ring's users yet. */
 const WANTS_USERS = 'wants-users';
+/** Of ours to ours, behind a user of the handshake: ask the others about it before you place it. */
+export const UNSURE = 'unsure';
 const OTHER_HASHING =
   'director_consistent_hashing settings differ between directors. ' +
   'Set director_consistent_hashing=yes on old directors';
@@ -83,6 +85,11 @@ export class Handshake {
         lines += `${command}\t${userHash}\t${ip}\t${stampSecs}${isWeak ? '\tw' : ''}\n`;
         connection.handshakeUsersSent++;
       });
+      if (connection.hasBarriers) {
+        directory.visitUnsure(cursor.tagIndex, cursor.shard, (userHash, ip, stampSecs) => {
+          lines += `U\t${userHash}\t${ip}\t${stampSecs}\t${UNSURE}\n`;
+        });
+      }
       if (lines !== '') this.#ring.send(connection, lines);
       if (++cursor.shard === SHARDS) {
         cursor.shard = 0;

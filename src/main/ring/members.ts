@@ -7,6 +7,7 @@ export interface HeldSync {
   readonly minor: number;
   readonly stampSecs: number;
   readonly hostsHash: number;
+  readonly fullHash: number;
   readonly knowsBarriers: boolean;
   /** It waits until our neighbours have passed this one. */
   readonly barrier: number;

@@ -15,6 +15,8 @@ export interface SyncCommand {
   readonly stampSecs: number;
   /** 0 = an old director gave none. */
   readonly hostsHash: number;
+  /** The checksum that only ours know; 0 = it has met somebody who does not. */
+  readonly fullHash: number;
   /** Nobody whom it has met does not know BARRIER. */
   readonly knowsBarriers: boolean;
 }
@@ -119,6 +121,7 @@ export class RingSync {
       minor: PROTOCOL_MINOR,
       stampSecs: ring.nowSecs,
       hostsHash: ring.directory.hostsHash,
+      fullHash: ring.directory.fullHostsHash,
       knowsBarriers: true,
     });
   }
@@ -128,7 +131,8 @@ export class RingSync {
     const ring = this.#ring;
     const { right } = ring;
     if (right === null) return;
-    const barriers = command.knowsBarriers && right.hasBarriers ? `\t${KNOWS_BARRIERS}` : '';
+    const isOurs = command.knowsBarriers && right.hasBarriers;
+    const barriers = isOurs ? `\t${KNOWS_BARRIERS}\t${command.fullHash}` : '';
     const hasDetails = minor > 0 && right.minor > 0;
     const details = hasDetails ? `\t${minor}\t${stampSecs}\t${hostsHash}${barriers}` : '';
     ring.send(right, `SYNC\t${member.ip}\t${member.port}\t${seq}${details}\n`);
@@ -210,7 +214,7 @@ export class RingSync {
       ring.self.heldSync = { ...command, barrier: this.#sentBarrier };
       return false;
     }
-    if (hostsHash !== 0 && hostsHash !== ring.directory.hostsHash) {
+    if (this.#hasOtherHosts(command)) {
       ring.log(
         'error',
         `Hosts unexpectedly changed during SYNC reply - resending (seq=${seq}, ` +
@@ -234,10 +238,11 @@ export class RingSync {
     if (!this.#isNewEnough(member, command)) return false;
     const { directory, barriers } = this.#ring;
     const { seq, hostsHash } = command;
-    if (hostsHash !== 0 && hostsHash !== directory.hostsHash) {
+    if (this.#hasOtherHosts(command)) {
+      const mismatch = command.fullHash || hostsHash;
       // The first time it may only be early.
-      if (member.mismatchedHash !== hostsHash) {
-        member.mismatchedHash = hostsHash;
+      if (member.mismatchedHash !== mismatch) {
+        member.mismatchedHash = mismatch;
         return false;
       }
       this.#ring.log(
@@ -266,6 +271,12 @@ export class RingSync {
     // It repeats its SYNC each syncMs; two that differ for good must not answer each other any faster.
     const isRecent = nowMs - this.#sentMs < ringLimits.syncMs / 2;
     if (left !== null && right !== null && !isRecent) this.#sendOwn();
+  }
+
+  #hasOtherHosts({ hostsHash, fullHash }: SyncCommand): boolean {
+    const { directory } = this.#ring;
+    if (fullHash !== 0) return fullHash !== directory.fullHostsHash;
+    return hostsHash !== 0 && hostsHash !== directory.hostsHash;
   }
 
   #isNewEnough(member: Member, { seq, stampSecs }: SyncCommand): boolean {

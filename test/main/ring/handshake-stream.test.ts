@@ -16,7 +16,12 @@ describe('the users of a handshake', () => {
 
   beforeAll(() => {
     rig = new RingRig().start();
-    for (let i = 0; i < USERS; i++) rig.directory.moveUser('', hashOf(i), HOST_2, rig.nowMs);
+    const host = rig.directory.host(HOST_2)!;
+    const source = { isWeak: false, barrier: 0, via: 1 };
+    for (let i = 0; i < USERS; i++) {
+      const news = { userHash: hashOf(i), host, stampSecs: START_SECS, ...source };
+      rig.directory.ringUser(news, rig.nowMs);
+    }
   });
 
   /** Dials C anew, and lets so many bytes wait. */
