@@ -5,10 +5,11 @@ import type { DirectoryCore } from './core.ts';
 import type { HostChanges } from './host-changes.ts';
 import type { Host } from './host-set.ts';
 import type { Kills } from './kills.ts';
+import { moveTogether } from './move-together.ts';
 import { SELF } from './ring-link.ts';
 
 /** Users moved in one step: one pass over the session registries is for all of them. */
-const MOVES_PER_STEP = 200;
+const MOVES_PER_STEP = 50;
 /** Parts of the table looked at in one step that have users. */
 const SHARDS_PER_STEP = 2;
 
@@ -56,7 +57,8 @@ export class HostReset {
       }
       if (target !== 'stays') moves.set(userHash, target);
     }
-    if (moves.size > 0) this.#move(moves, nowMs);
+    moveTogether(this.#core, this.#kills, this.#host.tagIndex, moves, nowMs);
+    this.movedCount += moves.size;
     return this.#userHashes.length === 0 && this.#nextShard === SHARDS ? 'done' : 'more';
   }
 
@@ -85,18 +87,5 @@ export class HostReset {
     if (!this.#isHere(users.table(tagIndex).get(userHash))) return 'stays';
     const targetId = ringLookup(current.ring, tagIndex, userHash);
     return targetId === hostId ? 'stays' : (current.hosts.byId(targetId) ?? 'none');
-  }
-
-  /** First all the words, then the registries, as in every kill; the words stay so until each is moved. */
-  #move(moves: ReadonlyMap<number, Host>, nowMs: number): void {
-    const { users, sessions } = this.#core;
-    const { tagIndex, hostId } = this.#host;
-    for (const userHash of moves.keys()) {
-      users.mark(tagIndex, userHash, AssignmentState.killing, hostId);
-    }
-    sessions.lookUpFor(tagIndex, new Set(moves.keys()), (userHash) => {
-      this.#kills.move(SELF, userHash, moves.get(userHash)!, nowMs);
-    });
-    this.movedCount += moves.size;
   }
 }

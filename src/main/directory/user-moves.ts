@@ -1,10 +1,11 @@
 import { AssignmentState, assignedHost, assignmentState } from '../../shared/memory/assignment.ts';
 import { ringLookup } from '../../shared/memory/host-ring.ts';
 import { SHARDS } from '../../shared/memory/user-table.ts';
-import type { MisplacedUsers } from '../moves/move-directory.ts';
+import type { MisplacedUsers, MoveOutcome } from '../moves/move-directory.ts';
 import { type DirectoryCore, toSecs } from './core.ts';
+import type { Host } from './host-set.ts';
 import type { KillState, Kills } from './kills.ts';
-import { SELF } from './ring-link.ts';
+import { moveTogether } from './move-together.ts';
 import { SessionFilter } from './session-filter.ts';
 
 /**
@@ -89,20 +90,38 @@ export class UserMoves {
     return toSecs(nowMs) - quietSecs;
   }
 
+  /**
+   * Moves users to where their hash says, those of them that are misplaced still: with one pass over the session
+   * registries.
+   * @returns what became of each, in their order
+   */
   moveHome(
     tagIndex: number,
-    userHash: number,
+    userHashes: readonly number[],
     hostId: number,
     nowMs: number,
-  ): 'moving' | 'moved' | 'settled' {
+  ): MoveOutcome[] {
+    const moves = new Map<number, Host>();
+    for (const userHash of userHashes) {
+      const home = this.#homeOf(tagIndex, userHash, hostId);
+      if (home !== null) moves.set(userHash, home);
+    }
+    const outcomes = new Map<number, MoveOutcome>();
+    moveTogether(this.#core, this.#kills, tagIndex, moves, nowMs, (userHash, isDone) => {
+      outcomes.set(userHash, isDone ? 'moved' : 'moving');
+    });
+    return userHashes.map((userHash) => outcomes.get(userHash) ?? 'settled');
+  }
+
+  /** Null: it is there, or is not to be moved. */
+  #homeOf(tagIndex: number, userHash: number, hostId: number): Host | null {
     const { users, current } = this.#core;
     const word = users.table(tagIndex).get(userHash);
     // It may have gone, or be moved by somebody else, since it was found.
-    if (assignmentState(word) !== AssignmentState.assigned) return 'settled';
-    if (hostId !== 0 && assignedHost(word) !== hostId) return 'settled';
+    if (assignmentState(word) !== AssignmentState.assigned) return null;
+    if (hostId !== 0 && assignedHost(word) !== hostId) return null;
     const home = current.hosts.byId(ringLookup(current.ring, tagIndex, userHash));
-    if (home === undefined || home.hostId === assignedHost(word)) return 'settled';
-    return this.#kills.move(SELF, userHash, home, nowMs) ? 'moved' : 'moving';
+    return home === undefined || home.hostId === assignedHost(word) ? null : home;
   }
 
   /** -1: there is no such tag. */

@@ -19,6 +19,9 @@ export interface MisplacedUsers {
   readonly homelessHostIds: Set<number>;
 }
 
+/** `settled`: nothing was done. */
+export type MoveOutcome = 'moving' | 'moved' | 'settled';
+
 /** What jobs see of the directory, and order from it. */
 export interface MoveDirectory {
   /** False while hosts or members are changing: where users belong is not agreed on. */
@@ -39,15 +42,15 @@ export interface MoveDirectory {
   /** @param hostId only users of this backend; 0 = of all */
   findMisplaced(tagIndex: number, part: number, hostId: number, nowMs: number): MisplacedUsers;
   /**
-   * Moves a user to where its hash says, if it is still misplaced.
-   * @returns `settled`: nothing was done
+   * Moves users to where their hash says, those that are still misplaced.
+   * @returns what became of each
    */
   moveHome(
     tagIndex: number,
-    userHash: number,
+    userHashes: readonly number[],
     hostId: number,
     nowMs: number,
-  ): 'moving' | 'moved' | 'settled';
+  ): MoveOutcome[];
   /** The user may not log in yet. */
   isMoving(tagIndex: number, userHash: number): boolean;
 }

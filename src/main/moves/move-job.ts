@@ -169,10 +169,10 @@ export class MoveJob {
   }
 
   #move(nowMs: number): 'more' | 'blocked' {
-    const user = this.#nextUser(nowMs);
-    if (user !== null) {
+    const from = this.#nextFrom(nowMs);
+    if (from !== null) {
       if (!this.#mayMove(nowMs)) return 'blocked';
-      this.#tell(user, nowMs);
+      this.#tell(from, nowMs);
       return 'more';
     }
     if (!this.#search.isOver) {
@@ -193,31 +193,48 @@ export class MoveJob {
     return this.#directory.movingCount < this.order.maxMoving && this.#rate.isFree(nowMs);
   }
 
-  /** Looked at, not taken. */
-  #nextUser(nowMs: number): { from: HeldUser[]; user: HeldUser } | null {
+  /** The list whose last one is next; null: nobody is. */
+  #nextFrom(nowMs: number): HeldUser[] | null {
     const isDue = this.#held.length > 0 && (this.#spread?.isDue(this.#busyLeft, nowMs) ?? true);
     // Who is due does not wait for idle ones: the time is given.
     const isBusyFirst = isDue && this.#spread !== null;
     const first = isBusyFirst ? this.#held : this.#queue;
     const second = isBusyFirst || !isDue ? this.#queue : this.#held;
     const from = first.length > 0 ? first : second;
-    const user = from.at(-1);
-    return user === undefined ? null : { from, user };
+    return from.length > 0 ? from : null;
   }
 
-  #tell({ from, user }: { from: HeldUser[]; user: HeldUser }, nowMs: number): void {
-    from.pop();
-    const { tagIndex, userHash } = user;
+  /** Takes who goes now: one by one if there is a pace, else as many of one tag as may be on the way. */
+  #take(from: HeldUser[]): HeldUser[] {
+    const isPaced =
+      this.order.ratePerSec !== null || (from === this.#held && this.#spread !== null);
+    const room = this.order.maxMoving - this.#directory.movingCount;
+    const count = isPaced ? 1 : Math.min(room, moveLimits.movesAtOnce);
+    const { tagIndex } = from[from.length - 1];
+    let start = from.length;
+    while (start > 0 && from.length - start < count && from[start - 1].tagIndex === tagIndex)
+      start--;
+    return from.splice(start).reverse();
+  }
+
+  #tell(from: HeldUser[], nowMs: number): void {
     const wasHeld = from === this.#held;
-    if (wasHeld) this.#busyLeft = Math.max(0, this.#busyLeft - 1);
+    const users = this.#take(from);
+    if (wasHeld) this.#busyLeft = Math.max(0, this.#busyLeft - users.length);
+    const hashes = users.map(({ userHash }) => userHash);
     const hostId = this.#host?.hostId ?? 0;
-    const outcome = this.#directory.moveHome(tagIndex, userHash, hostId, nowMs);
-    if (outcome === 'settled') return;
+    const outcomes = this.#directory.moveHome(users[0].tagIndex, hashes, hostId, nowMs);
+    for (const [i, outcome] of outcomes.entries()) {
+      if (outcome !== 'settled') this.#told(users[i], outcome, nowMs);
+    }
+  }
+
+  #told(user: HeldUser, outcome: 'moving' | 'moved', nowMs: number): void {
     if (this.#firstMoveMs === 0) this.#firstMoveMs = nowMs;
     this.#rate.use(nowMs);
     this.#toldCount++;
     this.#toldInRound++;
-    if (outcome === 'moving') this.#moving.set(`${tagIndex}/${userHash}`, user);
+    if (outcome === 'moving') this.#moving.set(`${user.tagIndex}/${user.userHash}`, user);
   }
 
   #lookOn(nowMs: number): void {

@@ -12,9 +12,12 @@ export const moveLimits = {
   withinMs: 7 * 24 * 3600 * 1000,
   /**
    * Time in one turn of the event loop after which no further part is begun. With 1,000,000
-   * users and 100,000 sessions a look at a part takes 0.3 ms, a move (which looks through the sessions) 1 to 2.
+   * users and 100,000 sessions a look at a part takes 0.3 ms, moves of users (which look through the
+   * sessions once) 1 to 2: bench/moves/turns.ts.
    */
   turnMs: 1,
+  /** Users told to go with one look through the sessions. */
+  movesAtOnce: 25,
   /** Between two turns: so long has the rest of the thread. */
   pauseMs: 3,
   /** Users with sessions that a job remembers between two rounds. */

@@ -1,5 +1,5 @@
 import type { Directory } from '../directory/directory.ts';
-import type { MisplacedUsers, MoveDirectory, MoveHost } from './move-directory.ts';
+import type { MisplacedUsers, MoveDirectory, MoveHost, MoveOutcome } from './move-directory.ts';
 
 /** The directory as jobs see it, with the clock of the process. */
 export class RunningMoves implements MoveDirectory {
@@ -53,11 +53,11 @@ export class RunningMoves implements MoveDirectory {
 
   moveHome(
     tagIndex: number,
-    userHash: number,
+    userHashes: readonly number[],
     hostId: number,
     nowMs: number,
-  ): 'moving' | 'moved' | 'settled' {
-    return this.#directory.userMoves.moveHome(tagIndex, userHash, hostId, nowMs);
+  ): MoveOutcome[] {
+    return this.#directory.userMoves.moveHome(tagIndex, userHashes, hostId, nowMs);
   }
 
   isMoving(tagIndex: number, userHash: number): boolean {
