@@ -31,8 +31,11 @@ export interface WorldOptions {
   readonly absentMembers?: number;
 }
 
-/** A waiting login fails after 30 s; on top come the check each second, a late tick, a slow worker's messages. */
-const LOGIN_WAIT_MS = 30_000 + 1000 + 1000 + 2 * 3000;
+/**
+ * A waiting login fails after 30 s; on top come the check each second, a late tick, a slow worker's messages: there and
+ * back, and once more when it was told to look again just before.
+ */
+const LOGIN_WAIT_MS = 30_000 + 1000 + 1000 + 4 * 3000;
 
 const HUNG_MS = 60_000;
 /** Only where kicks are slow anyway. */

@@ -471,8 +471,8 @@ export class Directory {
   }
 
   /** Our own USER-WEAK has come back to us. */
-  weakTravelled(tagIndex: number, userHash: number, nowMs: number): void {
-    this.#weak.travelled(tagIndex, userHash, nowMs);
+  weakTravelled(userHash: number, host: Host, nowMs: number): void {
+    this.#weak.travelled(userHash, host, nowMs);
   }
 
   /** A USER-WEAK of a director that is gone travels on as ours. */

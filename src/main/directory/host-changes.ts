@@ -86,7 +86,9 @@ export class HostChanges {
   }
 
   #add(origin: Origin, update: HostUpdate, nowMs: number): void {
-    const { effects } = this.#core;
+    const { effects, current } = this.#core;
+    // With another tag than it had, it is another host to its users, as after #retag().
+    const lastTag = current.hosts.lastTag(update.ip) ?? update.tag;
     const host = this.addToSet(update);
     host.isDown = update.isDown;
     host.lastUpDownChangeSecs = update.lastUpDownChangeSecs;
@@ -98,7 +100,7 @@ export class HostChanges {
     const isKept = purge >= 0 && this.#core.options.hasRing !== true;
     if (isKept) this.#purges.splice(purge, 1);
     effects.log('info', `Host ${host.ip} added (vhost_count=${host.vhostCount})`);
-    this.#changed(origin, host, nowMs);
+    this.#changed(origin, host, nowMs, lastTag !== host.tag);
     if (isKept && !this.isPurging) this.#core.ring.purged(nowMs);
   }
 

@@ -48,6 +48,7 @@ export class HostSet {
   #sorted: readonly Host[] | null = null;
   #hostsHash: number | null = null;
   #fullHash: number | null = null;
+  readonly #lastTags = new Map<string, string>();
   /** Tag names by index; '' is always 0. */
   readonly tags: string[] = [''];
 
@@ -59,6 +60,11 @@ export class HostSet {
 
   get(ip: string): Host | undefined {
     return this.#byIp.get(ip);
+  }
+
+  /** The tag that an address has, or had before it was removed. */
+  lastTag(ip: string): string | undefined {
+    return this.#lastTags.get(ip);
   }
 
   byId(hostId: number): Host | undefined {
@@ -89,6 +95,7 @@ export class HostSet {
     };
     this.#byIp.set(host.ip, host);
     this.#byId.set(host.hostId, host);
+    this.#lastTags.set(host.ip, host.tag);
     this.#sorted = null;
     this.changed();
     return host;

@@ -1,5 +1,6 @@
 import { AssignmentState, assignedHost, assignmentState } from '../../shared/memory/assignment.ts';
 import { type DirectoryCore, toSecs } from './core.ts';
+import type { Host } from './host-set.ts';
 import { userKey } from './login-requests.ts';
 import { SELF } from './ring-link.ts';
 
@@ -84,12 +85,26 @@ export class WeakUsers {
     if (weak !== undefined) weak.isOurs = true;
   }
 
-  /** Our USER-WEAK has been to every member and nobody objected: the user is placed. */
-  travelled(tagIndex: number, userHash: number, nowMs: number): void {
+  /**
+   * Our USER-WEAK has been to every member and nobody objected: the user is placed. If another one who asks
+   * wanted a lower host, it comes back with that, and goes around once more. (In Dovecot the user is placed on
+   * the host that was asked for, by each of them on another.)
+   */
+  travelled(userHash: number, host: Host, nowMs: number): void {
+    const { tagIndex } = host;
     const weak = this.#weak.get(userKey(tagIndex, userHash));
     const word = this.#core.users.table(tagIndex).get(userHash);
     if (!weak?.isOurs || assignmentState(word) !== AssignmentState.weak) return;
     const hostId = assignedHost(word);
+    if (host.hostId !== hostId) {
+      const { hosts } = this.#core.current;
+      const present = hosts.byId(hostId);
+      const isLower =
+        present === undefined || hosts.hosts.indexOf(host) < hosts.hosts.indexOf(present);
+      if (isLower) this.#core.users.mark(tagIndex, userHash, AssignmentState.weak, host.hostId);
+      this.#send(weak, nowMs);
+      return;
+    }
     this.settle(tagIndex, userHash, hostId, toSecs(nowMs), nowMs);
     this.#core.announce(tagIndex, userHash, hostId);
   }

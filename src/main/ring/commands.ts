@@ -312,7 +312,7 @@ export class Commands {
     if (host === undefined) return parseEndpoint(ip, '1') === null ? INVALID : null;
     if (userHash === 0) return null;
     if (order.by?.isSelf && order.isSeen) {
-      directory.weakTravelled(host.tagIndex, userHash, nowMs);
+      directory.weakTravelled(userHash, host, nowMs);
       return null;
     }
     // A third time, and its sender is gone: it would go around for ever.
