@@ -15,6 +15,7 @@ export class Topology {
   #reconnect: { atMs: number; readonly periodMs: number; readonly isPreferred: boolean } | null =
     null;
   #firstAloneMs = 0;
+  #triedBetween = 0;
   #purgeMembersMs = Number.POSITIVE_INFINITY;
 
   constructor(ring: RingState, sync: RingSync) {
@@ -407,6 +408,15 @@ export class Topology {
     const preferred = members.preferredRight;
     if (preferred === null || preferred === right?.member) return;
     this.connectTo(preferred, 'Reconnect attempt to preferred director');
+    // Where that one is down for good, those behind it may be a ring of their own. (Dovecot's stay apart then.)
+    const between: Member[] = [];
+    for (const member of members.toTheRight()) {
+      if (member === right?.member) break;
+      if (member !== preferred) between.push(member);
+    }
+    if (between.length === 0) return;
+    const next = between[this.#triedBetween++ % between.length];
+    this.connectTo(next, 'Looking for directors before our right one');
   }
 
   #tickConnection(connection: RingConnection): void {
