@@ -181,6 +181,8 @@ export class RingSync {
     const ring = this.#ring;
     if (ring.isSynced || ring.nowMs < this.#resendMs) return;
     this.#resendMs = ring.nowMs + ringLimits.syncMs;
+    // It is not lost, it has not left: more of them would only make a slow link slower.
+    if (ring.right !== null && ring.effects.bufferedBytes(ring.right.id) > 0) return;
     if (this.resend()) {
       ring.log('error', `Ring SYNC seq=${this.#seq} appears to have got lost, resending`);
     }
