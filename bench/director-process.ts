@@ -14,6 +14,8 @@ export interface DirectorProcess {
   readonly pid: number;
   readonly imapPort: number;
   readonly pop3Port: number;
+  /** Null: the setup has no HTTP API. */
+  readonly httpPort: number | null;
   stop(): Promise<void>;
 }
 
@@ -21,6 +23,9 @@ export interface DirectorSetup {
   readonly workers: number;
   readonly backendHosts: readonly string[];
   readonly backend: BackendReady;
+  /** Further lines of the configuration: of `director`, and of the top. */
+  readonly directorLines?: readonly string[];
+  readonly lines?: readonly string[];
 }
 
 /** The configuration of the director under test: defaults wherever a bench does not need others. */
@@ -33,11 +38,13 @@ export function directorYaml(setup: DirectorSetup, baseDir: string): string {
     '  - { protocol: pop3, listen: "127.0.0.1:0" }',
     'disable_plaintext_auth: false',
     'director:',
+    ...(setup.directorLines ?? []).map((line) => `  ${line}`),
     '  mail_servers:',
     ...setup.backendHosts.map((host) => `    - ${host}`),
     'backends:',
     `  imap: { port: ${setup.backend.imapPort}, trusted: true }`,
     `  pop3: { port: ${setup.backend.pop3Port}, trusted: true }`,
+    ...(setup.lines ?? []),
     '',
   ].join('\n');
 }
@@ -61,7 +68,8 @@ export async function startDirectorProcess(setup: DirectorSetup): Promise<Direct
   };
   try {
     const ports = await listeningPorts(logPath, child);
-    return { pid: child.pid ?? 0, imapPort: ports.imap, pop3Port: ports.pop3, stop };
+    const { imap: imapPort, pop3: pop3Port, http: httpPort } = ports;
+    return { pid: child.pid ?? 0, imapPort, pop3Port, httpPort, stop };
   } catch (error) {
     const text = readFileSync(logPath, 'utf8').slice(-2000);
     await stop();
@@ -82,17 +90,21 @@ async function stopChild(child: ChildProcess): Promise<void> {
 async function listeningPorts(
   logPath: string,
   child: ChildProcess,
-): Promise<{ imap: number; pop3: number }> {
+): Promise<{ imap: number; pop3: number; http: number | null }> {
   const deadline = performance.now() + START_DEADLINE_MS;
   while (child.exitCode === null) {
     const lines = readFileSync(logPath, 'utf8').split('\n').slice(0, -1).map(parseLogLine);
     if (lines.some((line) => line.msg === 'ready')) {
-      const portOf = (protocol: string): number => {
+      const find = (protocol: string): number | null => {
         const line = lines.find((l) => l.msg === 'listening' && l.protocol === protocol);
-        if (line?.port === undefined) throw new Error(`not listening for ${protocol}`);
-        return line.port;
+        return line?.port ?? null;
       };
-      return { imap: portOf('imap'), pop3: portOf('pop3') };
+      const portOf = (protocol: string): number => {
+        const port = find(protocol);
+        if (port === null) throw new Error(`not listening for ${protocol}`);
+        return port;
+      };
+      return { imap: portOf('imap'), pop3: portOf('pop3'), http: find('http') };
     }
     if (performance.now() > deadline) throw new Error('not ready in time');
     // A file gives no event that is worth its trouble here.

@@ -16,7 +16,13 @@ function lingering(hostsOf: (hosts: readonly string[]) => readonly string[]): St
       keepsSessions: true,
     });
     stops.push(stop);
-    return { pid: process.pid, imapPort: port, pop3Port: port, stop: async () => stop() };
+    return {
+      pid: process.pid,
+      imapPort: port,
+      pop3Port: port,
+      httpPort: null,
+      stop: async () => stop(),
+    };
   };
 }
 
