@@ -518,10 +518,14 @@ export class Directory {
     });
   }
 
-  /** Another director does not rely on what it knows of this user of the host's tag. */
-  ringUnsure(userHash: number, { tagIndex }: Host, stampSecs: number): void {
+  /**
+   * Another director does not rely on what it knows of this user of the host's tag.
+   * @returns true when we do not know the user, and shall ask about it
+   */
+  ringUnsure(userHash: number, { tagIndex }: Host, stampSecs: number): boolean {
     const isKnown = this.#core.users.table(tagIndex).get(userHash) !== 0;
     if (!isKnown) this.#core.rememberUnsure(tagIndex, userHash, stampSecs);
+    return !isKnown;
   }
 
   /**

@@ -1,6 +1,6 @@
 import { PostilionError } from '../../shared/errors.ts';
 import { splitTabEscaped, tabEscape } from '../../shared/wire/tab-escape.ts';
-import { MAX_VHOST_COUNT } from '../directory/host-set.ts';
+import { type Host, MAX_VHOST_COUNT } from '../directory/host-set.ts';
 import { SELF } from '../directory/ring-link.ts';
 import type { UserNews } from '../directory/ring-refresh.ts';
 import { KNOWS_BARRIERS } from './barriers.ts';
@@ -236,7 +236,7 @@ export class Commands {
     }
     if (userHash === 0) return null;
     if (weak === UNSURE) {
-      directory.ringUnsure(userHash, host, Math.min(stampSecs, nowSecs));
+      this.#unsure(connection, userHash, host, Math.min(stampSecs, nowSecs));
       return null;
     }
     const outcome = directory.ringUser(
@@ -252,7 +252,7 @@ export class Commands {
     if (outcome === null || !outcome.isNews || outcome.isWeak) return null;
     const hostIp = directory.hostIp(outcome.hostId);
     if (connection.isJoining) {
-      this.#passToNew(connection, userHash, hostIp, outcome.stampSecs);
+      this.#passToNew(connection, `USER\t${userHash}\t${hostIp}\t${outcome.stampSecs}\n`);
     } else {
       // Two rings become one: those behind us do not know this user. (Dovecot does not tell them.)
       const except = outcome.isObjection ? this.#ring.self : connection.member!;
@@ -271,13 +271,18 @@ export class Commands {
    * The ring that we join has its users; but the one to our right may have been started with us, and what we
    * have given it was not all. (In Dovecot it never hears of them.)
    */
-  #passToNew(from: RingConnection, userHash: number, ip: string, stampSecs: number): void {
+  #passToNew(from: RingConnection, line: string): void {
     for (const connection of this.#ring.connections) {
       const { isIncoming, hasBarriers, isHandshaked, wantsUsers, member } = connection;
       if (isIncoming || !hasBarriers || member === from.member) continue;
       if (isHandshaked && !wantsUsers) continue;
-      this.#ring.send(connection, `USER\t${userHash}\t${ip}\t${stampSecs}\n`);
+      this.#ring.send(connection, line);
     }
+  }
+
+  #unsure(from: RingConnection, userHash: number, host: Host, stampSecs: number): void {
+    if (!this.#ring.directory.ringUnsure(userHash, host, stampSecs)) return;
+    this.#passToNew(from, `USER\t${userHash}\t${host.ip}\t${stampSecs}\t${UNSURE}\n`);
   }
 
   #user(connection: RingConnection, fields: readonly string[]): Failure {
@@ -291,6 +296,10 @@ export class Commands {
     const host = directory.host(ip);
     if (host === undefined) return this.#userElsewhere(userHash, ip, nowSecs);
     if (userHash === 0) return null;
+    if (fields[3] === UNSURE) {
+      this.#unsure(connection, userHash, host, Math.min(stampSecs ?? nowSecs, nowSecs));
+      return null;
+    }
     const news = { userHash, host, stampSecs, isWeak: false, ...sourceOf(connection) };
     const outcome = directory.ringUser(news, nowMs);
     if (outcome === null || !outcome.isNews) return null;
