@@ -9,6 +9,7 @@ export class Neighbour {
   #written: string[] = [];
   #lastSeq = 0;
   #isPinged = false;
+  #barrier = 0;
   isClosed = false;
   /** It reads nothing and says nothing by itself. */
   hangs = false;
@@ -21,6 +22,8 @@ export class Neighbour {
 
   wrote(text: string): void {
     if (/^PING\t/m.test(text)) this.#isPinged = true;
+    const barrier = /^BARRIER\t(\d+)$/m.exec(text);
+    if (barrier !== null) this.#barrier = Number(barrier[1]);
     this.#written.push(...text.slice(0, -1).split('\n'));
   }
 
@@ -45,7 +48,13 @@ export class Neighbour {
   }
 
   greet(minor = 9): void {
-    this.say(`VERSION\tdirector\t1\t${minor}`, this.me());
+    const barriers = this.#rig.ours.has(this.ip) ? '\tbarriers' : '';
+    this.say(`VERSION\tdirector\t1\t${minor}${barriers}`, this.me());
+  }
+
+  /** It answers the BARRIER that it was sent last. */
+  passBarrier(): void {
+    this.say(`BARRIER-PASSED\t${this.#barrier}`);
   }
 
   me(): string {

@@ -25,6 +25,8 @@ export const TICK_MS = 100;
 const WORKER_ID = 1;
 
 export interface RigOptions {
+  /** Members that greet as Postilion does; the others as Dovecot. */
+  readonly ours?: readonly string[];
   readonly members?: readonly string[];
   readonly mailServers?: readonly MailServer[];
   readonly directory?: Partial<DirectoryOptions>;
@@ -49,10 +51,12 @@ export class RingRig {
   readonly flushes: FlushRequest[] = [];
   /** What waits to be sent to a neighbour, bytes by connection; nothing if it is not set. */
   readonly buffered = new Map<number, number>();
+  readonly ours: Set<string>;
   readonly #neighbours = new Map<number, Neighbour>();
   readonly #registry: SessionRegistryWriter;
 
-  constructor({ members = [A, B, C], mailServers, directory, ring }: RigOptions = {}) {
+  constructor({ members = [A, B, C], mailServers, ours, directory, ring }: RigOptions = {}) {
+    this.ours = new Set(ours);
     const registry = createRegistry(64);
     this.#registry = new SessionRegistryWriter(registry);
     this.directory = new Directory(
