@@ -150,9 +150,7 @@ describe('two users with one hash and different tags', () => {
     expect([ring.placesOf(user), ring.placesOf(twin)]).toEqual([[HOST_2], [HOST_4]]);
   });
 
-  // A known bug: of two such moves, a member that has said USER-KILLED for the first before it heard of the second
-  // doubts the first, but asks with a SYNC only 30 s after it began (Kills.#doubtTwins).
-  test.fails('both moved at once: let in as soon as all sessions are closed', () => {
+  test('both moved at once: let in as soon as all sessions are closed', () => {
     const { ring, login } = movedAtOnce(1000);
     const early = login();
     ring.pass(15_000);

@@ -511,9 +511,7 @@ export class Directory {
     if (host === undefined) return;
     users.table(tagIndex).forEachInShard(shard, (userHash, word, stampSecs) => {
       const state = assignmentState(word);
-      const isPurged = (): boolean => this.#kills.isPurged(tagIndex, userHash);
-      const isUnsure =
-        state === AssignmentState.expired || (state === AssignmentState.killing && isPurged());
+      const isUnsure = state === AssignmentState.expired || state === AssignmentState.killing;
       if (isUnsure) visit(userHash, host.ip, stampSecs);
     });
   }
@@ -537,11 +535,19 @@ export class Directory {
     for (const host of tags.values()) this.ringUnsure(userHash, host, stampSecs);
   }
 
-  /** Users of one part of one table, for the handshake with a new member. */
+  /**
+   * Users of one part of one table, for the handshake with a new member. Of those whose sessions are being killed,
+   * where they will be then.
+   */
   visitUsers(
     tagIndex: number,
     shard: number,
-    visit: (userHash: number, ip: string, stampSecs: number, isWeak: boolean) => void,
+    visit: (
+      userHash: number,
+      ip: string,
+      stampSecs: number,
+      state: { readonly isWeak: boolean; readonly isKilled: boolean },
+    ) => void,
   ): void {
     const { users, current } = this.#core;
     users.table(tagIndex).forEachInShard(shard, (userHash, word, stampSecs) => {
@@ -549,8 +555,10 @@ export class Directory {
       const host = current.hosts.byId(assignedHost(word));
       // Users of a host that is gone, or has another tag, or is flushed, are about to be forgotten.
       if (state === AssignmentState.expired || host?.tagIndex !== tagIndex) return;
-      if (state === AssignmentState.killing && this.#kills.isPurged(tagIndex, userHash)) return;
-      visit(userHash, host.ip, stampSecs, state === AssignmentState.weak);
+      const isKilled = state === AssignmentState.killing;
+      if (isKilled && this.#kills.isPurged(tagIndex, userHash)) return;
+      const isWeak = state === AssignmentState.weak;
+      visit(userHash, host.ip, stampSecs, { isWeak, isKilled });
     });
   }
 

@@ -153,7 +153,7 @@ export class Kills {
     const kill = this.#add(tagIndex, userHash, KillKind.move, origin.isSelf, oldHost, nowMs);
     kill.barrier = barrier;
     kill.isUnsure = this.#mayBeStale(origin, host);
-    this.#doubtTwins(kill);
+    this.#doubtTwins(kill, nowMs);
     if (isServed) this.#tellWorkers([kill], isElsewhere ? 0 : hostId, nowMs);
     else this.#closed(kill, nowMs);
     return false;
@@ -174,7 +174,7 @@ export class Kills {
       this.#leavePurge(kill);
       kill.kind = KillKind.move;
       kill.isOurs = origin.isSelf;
-      this.#doubtTwins(kill);
+      this.#doubtTwins(kill, nowMs);
     }
     this.#beginAnew(kill);
     if (kill.exceptHostId !== 0 && kill.exceptHostId !== target.hostId) {
@@ -211,12 +211,6 @@ export class Kills {
     kill.isDoubtful = true;
     this.#beginAnew(kill);
     this.#tellWorkers([kill], 0, nowMs);
-  }
-
-  /** It is certain where the user will be when it has been killed. */
-  knowsEnd(tagIndex: number, userHash: number): boolean {
-    const kill = this.#kills.get(userKey(tagIndex, userHash));
-    return kill !== undefined && kill.kind !== KillKind.purge && !kill.isUnsure;
   }
 
   /** Another director knows another host for a user that is being killed here. */
@@ -386,12 +380,20 @@ export class Kills {
   }
 
   /** USER-KILLED does not say which tag's user it is about. */
-  #doubtTwins(kill: UserKill): void {
+  #doubtTwins(kill: UserKill, nowMs: number): void {
     for (const other of this.#withHash(kill.userHash)) {
       if (other === kill || other.kind !== KillKind.move) continue;
       other.isDoubtful = true;
       kill.isDoubtful = true;
+      this.#doubtRound(other, nowMs);
     }
+  }
+
+  /** It has told the others already, and waits for a round that says nothing now. */
+  #doubtRound(kill: UserKill, nowMs: number): void {
+    const isWaiting =
+      kill.state === KillState.waitingForEveryone || kill.state === KillState.waitingForNotify;
+    if (isWaiting && kill.openBatches === 0 && !kill.awaitsSync) this.#awaitSync(kill, nowMs);
   }
 
   *#withHash(userHash: number): Generator<UserKill> {
@@ -563,18 +565,26 @@ export class Kills {
     const isServed = kill.exceptHostId !== 0 && sessions.has(tagIndex, userHash);
     const isUnsure = kill.isUnsure && !isServed && this.#core.hasOthers;
     if (isUnsure) this.#core.rememberUnsure(tagIndex, userHash, toSecs(nowMs));
-    else if (isUsable) users.assign(tagIndex, userHash, target.hostId, toSecs(nowMs));
+    else if (isUsable) this.#settle(kill, target.hostId, nowMs);
     else users.delete(tagIndex, userHash);
     this.#leavePurge(kill);
     if (kill.kind === KillKind.purge) this.#released(nowMs);
     this.#core.wakeUser(tagIndex, userHash, nowMs);
   }
 
+  #settle(kill: UserKill, hostId: number, nowMs: number): void {
+    const { users, ring } = this.#core;
+    users.assign(kill.tagIndex, kill.userHash, hostId, toSecs(nowMs));
+    // Whoever has joined since may have it elsewhere: the lower address prevails then.
+    const isKnown = kill.neighbourChanges === ring.neighbourChanges;
+    if (!ring.hasRight || (kill.kind !== KillKind.conflict && isKnown)) return;
+    this.#core.announce(kill.tagIndex, kill.userHash, hostId);
+  }
+
   /** Our SYNC has been everywhere, and nobody lets it pass while he closes sessions; or we are alone. */
   synced(nowMs: number): void {
     const { ring } = this.#core;
     for (const kill of [...this.#kills.values()]) {
-      if (this.#orderAgain(kill, nowMs)) continue;
       const isWaiting =
         kill.state === KillState.waitingForEveryone || kill.state === KillState.waitingForNotify;
       if (!isWaiting || kill.openBatches > 0) continue;
@@ -582,23 +592,6 @@ export class Kills {
       else if (ring.isAlone) this.#flush(kill, nowMs);
       else if (kill.awaitsSync) this.#killedEverywhere(SELF, kill, nowMs);
     }
-  }
-
-  /** Directors that have joined since a move was ordered do not know of it. False: there are none. */
-  #orderAgain(kill: UserKill, nowMs: number): boolean {
-    const { ring, current, users } = this.#core;
-    const isKnown = kill.neighbourChanges === ring.neighbourChanges;
-    if (kill.kind !== KillKind.move || ring.isAlone || isKnown) return false;
-    const word = users.table(kill.tagIndex).get(kill.userHash);
-    const target = current.hosts.byId(assignedHost(word));
-    if (target?.tagIndex !== kill.tagIndex) return false;
-    kill.neighbourChanges = ring.neighbourChanges;
-    ring.userMove(SELF, kill.userHash, target.ip);
-    kill.barrier = ring.barrier();
-    kill.isDoubtful = true;
-    this.#beginAnew(kill);
-    if (kill.openBatches === 0) this.#closed(kill, nowMs);
-    return true;
   }
 
   /**

@@ -147,9 +147,8 @@ export class RingRefresh {
       return 'changed';
     }
     if (state === AssignmentState.killing) {
-      if (news.isWeak) {
-        return this.#kills.knowsEnd(host.tagIndex, userHash) ? 'refused' : 'unanswered';
-      }
+      // Whoever asks would let the user in at once.
+      if (news.isWeak) return 'unanswered';
       // On its way to where its word says; the sender does not know of that yet.
       if (this.#kills.adopt(userHash, host)) return 'changed';
       // One that is being forgotten here: where the other has it all the same, it is unsure.

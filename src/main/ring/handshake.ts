@@ -81,7 +81,10 @@ export class Handshake {
       if (connection.handshakeUsersSent >= enough) return;
       if (effects.bufferedBytes(connection.id) >= ringLimits.handshakeBufferBytes) return;
       let lines = '';
-      directory.visitUsers(cursor.tagIndex, cursor.shard, (userHash, ip, stampSecs, isWeak) => {
+      directory.visitUsers(cursor.tagIndex, cursor.shard, (userHash, ip, stampSecs, state) => {
+        const { isWeak, isKilled } = state;
+        // It would let the user in while the others still close its sessions.
+        if (isKilled && connection.hasBarriers) return;
         lines += `${command}\t${userHash}\t${ip}\t${stampSecs}${isWeak ? '\tw' : ''}\n`;
         connection.handshakeUsersSent++;
       });
