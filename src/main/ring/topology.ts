@@ -174,6 +174,11 @@ export class Topology {
     ring.left = connection;
     connection.name = `${member.name}/left`;
     this.#assigned(connection);
+    const isConnecting = [...ring.connections].some((other) => !other.isIncoming);
+    // The try that its coming led to may have failed, when it did not make us wait for others.
+    if (ring.right === null && !isConnecting) {
+      this.#scheduleReconnect(ringLimits.quickReconnectMs, false);
+    }
     return true;
   }
 
