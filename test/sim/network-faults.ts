@@ -9,6 +9,8 @@ interface LastingFault {
   end(): void;
 }
 
+const HEALED_WINDOW_BYTES = 4096;
+
 /** What can happen to the paths between members. Each lasts for a time, or until everything is healed. */
 export class NetworkFaults {
   readonly #world: SimWorld;
@@ -22,8 +24,11 @@ export class NetworkFaults {
 
   /** Ends everything now. */
   heal(): void {
+    const { network } = this.#world;
     for (const fault of [...this.#lasting]) fault.end();
-    for (const path of this.#world.network.paths) {
+    // On slow ways the smallest windows do not let through what the logins give to say; they go on.
+    network.windowBytes = Math.max(network.windowBytes, HEALED_WINDOW_BYTES);
+    for (const path of network.paths) {
       path.refusesUntilMs = 0;
       path.losesConnectsUntilMs = 0;
     }

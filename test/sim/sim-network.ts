@@ -72,10 +72,13 @@ export class SimNetwork {
   /** Lines written that are no PING or PONG. */
   linesWritten = 0;
   peakWaitingBytes = 0;
+  /** What may be on its way on one connection. */
+  windowBytes: number;
   readonly #paths = new Map<SimHost, Map<SimHost, Path>>();
 
   constructor(options: NetworkOptions) {
     this.options = options;
+    this.windowBytes = options.windowBytes;
     this.queue = options.queue;
     this.random = options.random;
   }

@@ -70,7 +70,7 @@ export class SimStream {
   }
 
   #pump(): void {
-    const room = this.#network.options.windowBytes - this.#chunkBytes;
+    const room = this.#network.windowBytes - this.#chunkBytes;
     if (room <= 0 || this.#waiting === '') return;
     const text = this.#waiting.length <= room ? this.#waiting : this.#waiting.slice(0, room);
     this.#waiting = this.#waiting.slice(text.length);

@@ -213,15 +213,22 @@ export class Kills {
     this.#tellWorkers([kill], 0, nowMs);
   }
 
-  /** Another director knows another host for a user that is being killed here. */
-  heard(tagIndex: number, userHash: number, newsBarrier: number): void {
+  /** Another director has the user, which is being forgotten here. */
+  heard(tagIndex: number, userHash: number): void {
     const kill = this.#kills.get(userKey(tagIndex, userHash));
-    if (kill === undefined) return;
-    // A move that is under way is known to all, unless the ring has changed since it was ordered, or the other
-    // director says so after it was told of the move.
+    if (kill?.kind === KillKind.purge) kill.isUnsure = true;
+  }
+
+  /**
+   * Another director says another host of a user that is moved, and it is not that it has not heard of the move
+   * yet: it has joined since, or has answered the barrier behind the order.
+   */
+  isContradicted(tagIndex: number, userHash: number, newsBarrier: number): boolean {
+    const kill = this.#kills.get(userKey(tagIndex, userHash));
+    if (kill?.kind !== KillKind.move) return false;
     const isKnown = kill.neighbourChanges === this.#core.ring.neighbourChanges;
     const isFresh = newsBarrier >= kill.barrier && newsBarrier !== Number.POSITIVE_INFINITY;
-    if (kill.kind === KillKind.purge || !isKnown || isFresh) kill.isUnsure = true;
+    return !isKnown || isFresh;
   }
 
   /** A move to a host that is not there, any more or yet. No tag is known: each tag's user is meant. */
@@ -289,6 +296,8 @@ export class Kills {
     const kill =
       this.#kills.get(userKey(tagIndex, userHash)) ??
       this.#add(tagIndex, userHash, KillKind.conflict, false, null, nowMs);
+    this.#leavePurge(kill);
+    kill.kind = KillKind.conflict;
     this.#beginAnew(kill);
     // The SYNC that ends this goes behind it on every director.
     kill.barrier = this.#core.ring.barrier();

@@ -156,7 +156,10 @@ export class RingRefresh {
       if (hostId === host.hostId && !isPurged) return 'none';
       const winner = this.#kills.winnerOf(host.tagIndex, userHash);
       if (winner !== undefined) return this.#conflict(news, winner.hostId, nowMs);
-      this.#kills.heard(host.tagIndex, userHash, news.barrier);
+      if (this.#kills.isContradicted(host.tagIndex, userHash, news.barrier)) {
+        return this.#conflict(news, hostId, nowMs);
+      }
+      this.#kills.heard(host.tagIndex, userHash);
       return 'none';
     }
     if (news.isWeak) return this.#becomeWeak(news, nowMs);

@@ -268,14 +268,16 @@ export class Commands {
   }
 
   /**
-   * The ring that we join has its users; but the one to our right may have been started with us, and what we
-   * have given it was not all. (In Dovecot it never hears of them.)
+   * The ring that we join has its users; but the one to our right may have been started with us, or be of another
+   * ring that becomes one with this by us, and what we have given it was not all. (In Dovecot it never hears of
+   * them.)
    */
   #passToNew(from: RingConnection, line: string): void {
     for (const connection of this.#ring.connections) {
-      const { isIncoming, hasBarriers, isHandshaked, wantsUsers, member } = connection;
+      const { isIncoming, hasBarriers, isHandshaked, leftBefore, member } = connection;
       if (isIncoming || !hasBarriers || member === from.member) continue;
-      if (isHandshaked && !wantsUsers) continue;
+      const isOtherRing = leftBefore !== '' && leftBefore !== from.member!.name;
+      if (isHandshaked && !connection.wantsUsers && !isOtherRing) continue;
       this.#ring.send(connection, line);
     }
   }

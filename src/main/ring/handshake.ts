@@ -17,6 +17,8 @@ import type { Topology } from './topology.ts';
 
 /** Said by one of ours to one of ours: nobody has given it the ring's users yet. */
 const WANTS_USERS = 'wants-users';
+/** The same: this one has given it its ring's users. */
+const HAS_LEFT = 'has-left';
 /** Of ours to ours, behind a user of the handshake: ask the others about it before you place it. */
 export const UNSURE = 'unsure';
 const OTHER_HASHING =
@@ -282,14 +284,17 @@ export class Handshake {
     connection.isHandshaked = true;
     connection.handshakedMs = ring.nowMs;
     connection.wantsUsers = fields[0] === WANTS_USERS;
+    if (fields[0] === HAS_LEFT) connection.leftBefore = `${fields[1]}:${fields[2]}`;
     if (!connection.isIncoming) {
       return this.#topology.assignRight(connection) ? null : '';
     }
     const isEmpty = connection.isNew && connection.handshakeUsersReceived === 0;
-    const isFirst = ring.left === null;
+    const { left } = ring;
+    const isFirst = left === null;
     // One of ours passes on the users that it is given; what others have left out is fetched.
     connection.cameEmpty = isEmpty && isFirst && !connection.hasBarriers;
-    ring.send(connection, isFirst && connection.hasBarriers ? `DONE\t${WANTS_USERS}\n` : 'DONE\n');
+    const hasLeft = isFirst ? WANTS_USERS : `${HAS_LEFT}\t${left.member!.ip}\t${left.member!.port}`;
+    ring.send(connection, connection.hasBarriers ? `DONE\t${hasLeft}\n` : 'DONE\n');
     // Those to our right shall know who is to our left.
     ring.sendAll(`DIRECTOR\t${member.ip}\t${member.port}\n`, member);
     return this.#topology.assignLeft(connection) ? null : '';

@@ -70,6 +70,8 @@ export class RingConnection {
   cameEmpty = false;
   /** The other side had no left neighbour when we came: what users we are given later it may not have. */
   wantsUsers = false;
+  /** Whom the other side had to its left when we came, 'ip:port'; '': nobody, or not known. */
+  leftBefore = '';
   isDropped = false;
   /** We have told it that this member is its right neighbour now. */
   sentTo: Member | null = null;
