@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { HostSet } from '../../../src/main/directory/host-set.ts';
+import { describe, expect, test } from 'vitest';
+import { type Host, HostSet } from '../../../src/main/directory/host-set.ts';
 import { MAX_HOST_ID } from '../../../src/shared/memory/assignment.ts';
 import { MAX_TAGS } from '../../../src/shared/memory/session-registry.ts';
 import { server, TestDirectory } from './test-directory.ts';
@@ -65,4 +65,52 @@ test.each([0, 1, 1000])('a vhost count of %i is shown, and serves users or not',
   expect(made.directory.status.hosts()[0].vhostCount).toBe(vhostCount);
   made.login(1);
   expect(made.hostOf(1)).toBe(vhostCount === 0 ? null : '10.0.0.1');
+});
+
+describe('the checksum between ours', () => {
+  const hashes = (change: (host: Host) => void): [dovecot: number, full: number] => {
+    const set = new HostSet();
+    change(set.add(server('10.0.0.1')));
+    set.changed();
+    return [set.hostsHash, set.fullHash];
+  };
+
+  test('tells weight 1 down from weight 0 up, which are equal to Dovecot’s', () => {
+    const [dovecot, full] = hashes((host) => Object.assign(host, { vhostCount: 1, isDown: true }));
+    const other = hashes((host) => Object.assign(host, { vhostCount: 0 }));
+    expect(other[0]).toBe(dovecot);
+    expect(other[1]).not.toBe(full);
+  });
+
+  test('is of address, weight, state and tag; not of name and times', () => {
+    const fullHash = (fields: Partial<Host>): number => {
+      return hashes((host) => Object.assign(host, fields))[1];
+    };
+    const all = [
+      fullHash({}),
+      fullHash({ vhostCount: 99 }),
+      fullHash({ isDown: true }),
+      fullHash({ tag: 'tag' }),
+    ];
+    expect(new Set(all).size).toBe(all.length);
+    expect(fullHash({ hostname: 'name', lastUpDownChangeSecs: 5 })).toBe(all[0]);
+  });
+
+  test('is new when a host comes and when one goes; that of no hosts is not 0', () => {
+    const set = new HostSet();
+    const none = set.fullHash;
+    const host = set.add(server('10.0.0.1'));
+    const one = set.fullHash;
+    set.remove(host);
+    expect([set.fullHash, none === 0, one === none]).toEqual([none, false, false]);
+  });
+});
+
+test('the tag that an address had last is known after its removal', () => {
+  const set = new HostSet();
+  expect(set.lastTag('10.0.0.1')).toBeUndefined();
+  set.remove(set.add(server('10.0.0.1', 1, 'tag')));
+  expect(set.lastTag('10.0.0.1')).toBe('tag');
+  set.add(server('10.0.0.1', 1, 'other'));
+  expect(set.lastTag('10.0.0.1')).toBe('other');
 });

@@ -195,3 +195,68 @@ describe('our right', () => {
     expect(rig.dialled.map(({ ip }) => ip)).toEqual([D]);
   });
 });
+
+describe('members between us and our right', () => {
+  /** E is our right; C and D could not be reached. */
+  function farRight(): RingRig {
+    const rig = new RingRig(FIVE).start();
+    rig.refused(C);
+    rig.refused(D);
+    const right = rig.joinRight(E);
+    const left = joins(rig, A);
+    rig.sync(right, left);
+    rig.answerPings(left, right);
+    return rig;
+  }
+
+  test('are looked for every 30 s, the others as well as the nearest: they may be a ring of their own', () => {
+    const rig = farRight();
+    rig.pass(29_900);
+    expect(rig.dialled).toEqual([]);
+    rig.pass(100);
+    expect(rig.dialled.map(({ ip }) => ip)).toEqual([C, D]);
+    rig.refused(C);
+    rig.joinRight(D);
+    expect(isRight(rig, D)).toBe(true);
+  });
+
+  test('are looked for in turns, if there are several', () => {
+    const F = '10.9.0.6';
+    const rig = new RingRig({ members: [A, B, C, D, E, F] }).start();
+    for (const ip of [C, D, E]) rig.refused(ip);
+    const right = rig.joinRight(F);
+    const left = joins(rig, A);
+    rig.sync(right, left);
+    const tried = [D, E, D].map((ip) => {
+      rig.pass(30_000);
+      const dialled = rig.dialled.map((other) => other.ip);
+      for (const other of dialled) rig.refused(other);
+      return [dialled, ip];
+    });
+    for (const [dialled, ip] of tried) expect(dialled).toEqual([C, ip]);
+  });
+
+  test('if there is but the nearest, that one only', () => {
+    const rig = new RingRig({ members: [A, B, C, D] }).start();
+    rig.refused(C);
+    const right = rig.joinRight(D);
+    rig.sync(right, joins(rig, A));
+    rig.pass(30_000);
+    expect(rig.dialled.map(({ ip }) => ip)).toEqual([C]);
+  });
+});
+
+test('a left neighbour without a right one is not enough: it is dialled again', () => {
+  const rig = new RingRig({ members: [A, B] }).start();
+  while (!rig.ring.isAlone) {
+    if (rig.isDialling(A)) rig.refused(A);
+    rig.pass(1000);
+  }
+  const left = rig.dialledBy(A)!;
+  left.greet();
+  rig.refused(A);
+  left.handOver();
+  expect(isLeft(rig, A)).toBe(true);
+  rig.pass(1000);
+  expect(rig.isDialling(A)).toBe(true);
+});

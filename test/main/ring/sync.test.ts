@@ -99,6 +99,19 @@ describe('our SYNC', () => {
     expect(rig.logged('error')[0]).toContain('appears to have got lost, resending');
   });
 
+  test('that has not left yet is not lost: on a slow link another would only make it slower', () => {
+    const { rig, right } = RingRig.synced();
+    right.take();
+    rig.directory.setVhostCount(HOST_1, 50, rig.nowMs);
+    expect(syncsOf(right)).toHaveLength(1);
+    rig.buffered.set(right.id, 1);
+    rig.pass(15_000);
+    expect(syncsOf(right)).toEqual([]);
+    rig.buffered.set(right.id, 0);
+    rig.pass(5000);
+    expect(syncsOf(right)).toHaveLength(1);
+  });
+
   test('of many changes in one read is one, under a number for each', () => {
     const { left, right } = RingRig.synced();
     right.take();
@@ -291,5 +304,81 @@ describe('hosts that are removed or flushed here with sessions of their users', 
     rig.acknowledge();
     rig.pass(3000);
     expect(rig.hostOf(7)).toBeNull();
+  });
+});
+
+describe('SYNC between ours', () => {
+  const OURS = { ours: [A, C] };
+  /** Equal to Dovecot's checksum. */
+  const looksEqual = { down: [1, true], up: [0, false] } as const;
+
+  /** A SYNC of A that has met ours only. */
+  function fullSync(rig: RingRig, seq: number, fullHash = rig.directory.fullHostsHash): string {
+    return `${syncLine(rig, { seq, secs: START_SECS + seq })}\tbarriers\t${fullHash}`;
+  }
+
+  test('carries behind Dovecot’s fields the word and the other checksum, never to Dovecot’s', () => {
+    for (const [ours, fields] of [
+      [
+        [A, C],
+        ['barriers', expect.stringMatching(/^[1-9]\d*$/)],
+      ],
+      [[A], []],
+    ] as const) {
+      const { rig, left, right } = RingRig.synced({ ours });
+      right.take();
+      rig.directory.setVhostCount(HOST_1, 50, rig.nowMs);
+      const [own] = syncsOf(right);
+      expect(own.split('\t').slice(7)).toEqual(fields);
+      left.say(fullSync(rig, 1));
+      expect(syncsOf(right)[0].split('\t').slice(7)).toEqual(fields);
+    }
+  });
+
+  test('that has met one of Dovecot’s goes on without them', () => {
+    const { rig, left, right } = RingRig.synced(OURS);
+    right.take();
+    left.say(syncLine(rig, {}));
+    expect(syncsOf(right)).toEqual([syncLine(rig, {})]);
+  });
+
+  test('shows hosts that differ where Dovecot’s checksum does not', () => {
+    const { rig, left, right } = RingRig.synced(OURS);
+    const set = ([vhostCount, isDown]: (typeof looksEqual)['down' | 'up']): void => {
+      rig.directory.changeHost(HOST_1, { vhostCount, isDown }, rig.nowMs);
+    };
+    set(looksEqual.up);
+    const theirs = fullSync(rig, 1);
+    const { hostsHash } = rig.directory;
+    set(looksEqual.down);
+    expect(rig.directory.hostsHash).toBe(hostsHash);
+    right.take();
+    left.say(theirs);
+    left.say(theirs.replace(`\t${START_SECS + 1}\t`, `\t${START_SECS + 6}\t`));
+    const lines = right.take();
+    expect(lines.filter((line) => line.startsWith(`SYNC\t${A}`))).toEqual([]);
+    expect(lines.some((line) => line.includes(`\t${HOST_1}\t1\t\tD`))).toBe(true);
+  });
+
+  test('of ours that is back with another of the new checksums is sent again', () => {
+    const { rig, left, right } = RingRig.synced(OURS);
+    right.take();
+    rig.directory.setVhostCount(HOST_1, 50, rig.nowMs);
+    const [sync] = syncsOf(right);
+    left.say(sync.replace(/\d+$/, '12345'));
+    expect([rig.ring.isSynced, syncsOf(right)]).toEqual([false, [sync]]);
+  });
+
+  test.each(['', 'x', '-1', '4294967296'])('with the checksum %j ends the connection', (hash) => {
+    const { rig, left } = RingRig.synced(OURS);
+    left.say(`${syncLine(rig, {})}\tbarriers\t${hash}`);
+    expect(left.isClosed).toBe(true);
+  });
+
+  test('with another word than ours is one of Dovecot’s', () => {
+    const { rig, left, right } = RingRig.synced(OURS);
+    right.take();
+    left.say(`${syncLine(rig, {})}\tmore`);
+    expect(syncsOf(right)).toEqual([syncLine(rig, {})]);
   });
 });

@@ -256,3 +256,34 @@ describe('two directors ask about one user at once', () => {
     expect(rig.hostOf(hash)).toBe(HOST_1);
   });
 });
+
+describe('our question comes back with another host: another director that asks wanted that one', () => {
+  test('the lower address: it goes around once more with that, and then holds', () => {
+    const { rig, left, right } = nearExpiry();
+    rig.login(USER);
+    right.take();
+    left.say(weakLine(B, 101, HOST_1));
+    expect(rig.takeAnswers()).toEqual([]);
+    expect(right.take()).toEqual([weakLine(B, 102, HOST_1)]);
+    left.say(weakLine(B, 102, HOST_1));
+    expect(rig.takeAnswers()).toEqual(['']);
+    expect(rig.hostOf(USER)).toBe(HOST_1);
+  });
+
+  test('the higher address: it goes around once more with ours', () => {
+    const { rig, left, right } = RingRig.synced();
+    const hash = firstWithHash(HOST_2);
+    const question = (seq: number, host: string): string => {
+      return `USER-WEAK\t${B}\t${PORT}\t${seq}\t${hash}\t${host}`;
+    };
+    left.say(`USER\t${hash}\t${HOST_1}\t${NEAR}`);
+    rig.login(hash);
+    right.take();
+    left.say(question(101, HOST_2));
+    expect(rig.takeAnswers()).toEqual([]);
+    expect(right.take()).toEqual([question(102, HOST_1)]);
+    left.say(question(102, HOST_1));
+    expect(rig.takeAnswers()).toEqual(['']);
+    expect(rig.hostOf(hash)).toBe(HOST_1);
+  });
+});
