@@ -260,14 +260,40 @@ describe('a move', () => {
     expect(login(scene)).toBe('in');
   });
 
-  test('that its sender knows of, and has the user elsewhere all the same, settles nothing', () => {
+  test('that its sender knows of, and has the user elsewhere all the same, becomes a conflict', () => {
     const scene = known();
+    const { rig, left, right } = scene;
     order(scene);
-    scene.left.passBarrier();
-    scene.right.passBarrier();
-    scene.left.say(userLine(HOST_1, START_SECS));
+    left.passBarrier();
+    right.passBarrier();
+    right.take();
+    left.say(userLine(HOST_1, START_SECS));
+    expect(right.take()).toContain(`USER-KICK-HASH\t${B}\t${PORT}\t102\t${USER}\t${HOST_1}`);
+    // Its round says nothing any more: all close sessions again, which a SYNC tells.
     end(scene);
-    expect(login(scene)).not.toBe('in');
+    expect(login(scene)).toBe('waits');
+    rig.acknowledge();
+    left.passBarrier();
+    right.passBarrier();
+    rig.pass(5000);
+    bringSync(scene);
+    left.take();
+    rig.pass(KICK_DELAY_MS + 100);
+    expect(rig.hostOf(USER)).toBe(HOST_1);
+    // Whoever has joined since may have it elsewhere.
+    expect(left.take().some((line) => line.startsWith(`USER\t${USER}\t${HOST_1}\t`))).toBe(true);
+  });
+
+  test('that a member who has joined since contradicts becomes a conflict', () => {
+    const scene = known({ ours: [] });
+    const { rig, left, right } = scene;
+    order(scene);
+    left.hangUp();
+    right.take();
+    const again = rig.dialledBy(A)!;
+    again.greet();
+    again.handOver({ isDone: 1, users: [`U\t${USER}\t${HOST_1}\t${START_SECS}`] });
+    expect(right.take()).toContain(`USER-KICK-HASH\t${B}\t${PORT}\t102\t${USER}\t${HOST_1}`);
   });
 
   test('such news of one of Dovecot’s, which may be old, changes nothing', () => {

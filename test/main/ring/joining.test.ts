@@ -30,12 +30,13 @@ describe('DONE of ours to one of ours', () => {
     expect(rig.joinLeft().take()).toContain('DONE\twants-users');
   });
 
-  test('does not when it has one', () => {
+  test('says which, when it has one', () => {
     const rig = new RingRig({ ours: [A, D], members: [A, B, C, D] }).start();
     rig.joinLeft(D);
     const sent = rig.joinLeft(A).take();
-    expect(sent.some((line) => line.startsWith('DONE'))).toBe(true);
-    expect(sent).not.toContain('DONE\twants-users');
+    expect(sent.filter((line) => line.startsWith('DONE'))).toEqual([
+      `DONE\thas-left\t${D}\t${PORT}`,
+    ]);
   });
 
   test('to one of Dovecot’s has no field', () => {
@@ -67,6 +68,12 @@ describe('users that we are given when we join a ring', () => {
     ['wants them', 'DONE\twants-users', [`USER\t${USER}\t${HOST_2}\t${at(5)}`]],
     ['has not said so yet', null, [`USER\t${USER}\t${HOST_2}\t${at(5)}`]],
     ['has them', 'DONE', []],
+    ['has them of the same ring', `DONE\thas-left\t${A}\t${PORT}`, []],
+    [
+      'has those of another ring',
+      `DONE\thas-left\t${D}\t${PORT}`,
+      [`USER\t${USER}\t${HOST_2}\t${at(5)}`],
+    ],
   ])('are passed on to a right neighbour of ours that %s', (_name, done, passed) => {
     const { left, right } = joining(done);
     left.handOver({ isDone: 1, users: [knownUser] });
@@ -118,6 +125,22 @@ describe('a user on whom a member does not rely', () => {
     const again = rig.reached(rig.dialled[0].ip);
     again.greet();
     expect(usersOf(again)).toEqual(lines);
+  });
+
+  test.each([
+    ['one of ours, as unsure: it would let the user in beside open sessions', [A, C], '\tunsure'],
+    ['one of Dovecot’s, where it will be', [], ''],
+  ])('because its sessions are being closed is told to %s', (_name, ours, word) => {
+    const { rig, left, right } = RingRig.synced();
+    left.say(`USER\t${USER}\t${HOST_1}\t${at(60)}`);
+    rig.openSession(USER, HOST_1);
+    rig.directory.moveUser('', USER, HOST_2, rig.nowMs);
+    right.hangUp();
+    for (const ip of ours) rig.ours.add(ip);
+    const again = rig.reached(rig.dialled[0].ip);
+    again.greet();
+    const ip = word === '' ? HOST_2 : HOST_1;
+    expect(usersOf(again)).toEqual([`U\t${USER}\t${ip}\t${START_SECS}${word}`]);
   });
 
   test('is asked about by who is given it, before it is placed', () => {
