@@ -271,7 +271,7 @@ describe('a move', () => {
     expect(right.take()).toContain(`USER-KICK-HASH\t${B}\t${PORT}\t102\t${USER}\t${HOST_1}`);
     // Its round says nothing any more: all close sessions again, which a SYNC tells.
     end(scene);
-    expect(login(scene)).toBe('waits');
+    expect(killState(scene)).toBe('killing');
     rig.acknowledge();
     left.passBarrier();
     right.passBarrier();
