@@ -511,9 +511,17 @@ export class Directory {
     if (host === undefined) return;
     users.table(tagIndex).forEachInShard(shard, (userHash, word, stampSecs) => {
       const state = assignmentState(word);
-      const isUnsure = state === AssignmentState.expired || state === AssignmentState.killing;
+      const isPurged = (): boolean => this.#kills.isPurged(tagIndex, userHash);
+      const isUnsure =
+        state === AssignmentState.expired || (state === AssignmentState.killing && isPurged());
       if (isUnsure) visit(userHash, host.ip, stampSecs);
     });
+  }
+
+  /** The user is here, and not for a while more that has expired. */
+  isKnown(tagIndex: number, userHash: number): boolean {
+    const word = this.#core.users.table(tagIndex).get(userHash);
+    return word !== 0 && assignmentState(word) !== AssignmentState.expired;
   }
 
   /**

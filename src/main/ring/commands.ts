@@ -4,7 +4,7 @@ import { type Host, MAX_VHOST_COUNT } from '../directory/host-set.ts';
 import { SELF } from '../directory/ring-link.ts';
 import type { UserNews } from '../directory/ring-refresh.ts';
 import { KNOWS_BARRIERS } from './barriers.ts';
-import { type Handshake, UNSURE } from './handshake.ts';
+import { type Handshake, KILLED, UNSURE } from './handshake.ts';
 import { compareToSelf, type Member } from './members.ts';
 import { Closing, type RingConnection, Waiting } from './ring-connection.ts';
 import { Minor } from './ring-limits.ts';
@@ -235,7 +235,9 @@ export class Commands {
       return this.#userElsewhere(userHash, ip, Math.min(stampSecs, nowSecs));
     }
     if (userHash === 0) return null;
-    if (weak === UNSURE) {
+    const isUnsure =
+      weak === UNSURE || (weak === KILLED && !directory.isKnown(host.tagIndex, userHash));
+    if (isUnsure) {
       this.#unsure(connection, userHash, host, Math.min(stampSecs, nowSecs));
       return null;
     }

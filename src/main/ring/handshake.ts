@@ -21,6 +21,8 @@ const WANTS_USERS = 'wants-users';
 const HAS_LEFT = 'has-left';
 /** Of ours to ours, behind a user of the handshake: ask the others about it before you place it. */
 export const UNSURE = 'unsure';
+/** The same, of one whose sessions are being killed; it goes to that host then. */
+export const KILLED = 'killed';
 const OTHER_HASHING =
   'director_consistent_hashing settings differ between directors. ' +
   'Set director_consistent_hashing=yes on old directors';
@@ -84,10 +86,10 @@ export class Handshake {
       if (effects.bufferedBytes(connection.id) >= ringLimits.handshakeBufferBytes) return;
       let lines = '';
       directory.visitUsers(cursor.tagIndex, cursor.shard, (userHash, ip, stampSecs, state) => {
-        const { isWeak, isKilled } = state;
-        // It would let the user in while the others still close its sessions.
-        if (isKilled && connection.hasBarriers) return;
-        lines += `${command}\t${userHash}\t${ip}\t${stampSecs}${isWeak ? '\tw' : ''}\n`;
+        // Else it would let the user in while the others still close its sessions.
+        const isKilled = state.isKilled && connection.hasBarriers;
+        const flag = isKilled ? `\t${KILLED}` : state.isWeak ? '\tw' : '';
+        lines += `${command}\t${userHash}\t${ip}\t${stampSecs}${flag}\n`;
         connection.handshakeUsersSent++;
       });
       if (connection.hasBarriers) {
