@@ -128,8 +128,8 @@ describe('a user on whom a member does not rely', () => {
   });
 
   test.each([
-    ['one of ours, as unsure: it would let the user in beside open sessions', [A, C], '\tunsure'],
-    ['one of Dovecot’s, where it will be', [], ''],
+    ['one of ours, as such: it would let the user in beside open sessions', [A, C], '\tkilled'],
+    ['one of Dovecot’s, as any other', [], ''],
   ])('because its sessions are being closed is told to %s', (_name, ours, word) => {
     const { rig, left, right } = RingRig.synced();
     left.say(`USER\t${USER}\t${HOST_1}\t${at(60)}`);
@@ -139,8 +139,40 @@ describe('a user on whom a member does not rely', () => {
     for (const ip of ours) rig.ours.add(ip);
     const again = rig.reached(rig.dialled[0].ip);
     again.greet();
-    const ip = word === '' ? HOST_2 : HOST_1;
-    expect(usersOf(again)).toEqual([`U\t${USER}\t${ip}\t${START_SECS}${word}`]);
+    expect(usersOf(again)).toEqual([`U\t${USER}\t${HOST_2}\t${START_SECS}${word}`]);
+  });
+
+  test('because its host is flushed and its sessions are being closed is told to ours as unsure', () => {
+    const { rig, left, right } = RingRig.synced();
+    left.say(`USER\t${USER}\t${HOST_2}\t${at(60)}`);
+    rig.openSession(USER, HOST_2);
+    left.order('HOST-FLUSH', HOST_2);
+    right.hangUp();
+    for (const ip of [A, C]) rig.ours.add(ip);
+    const again = rig.reached(rig.dialled[0].ip);
+    again.greet();
+    expect(usersOf(again)).toEqual([`U\t${USER}\t${HOST_1}\t${at(60)}\tunsure`]);
+  });
+
+  test('because another closes its sessions is asked about, if it is not known', () => {
+    const rig = new RingRig(OURS).start();
+    const right = rig.joinRight();
+    const left = rig.dialledBy(A)!;
+    left.greet();
+    left.handOver({ isDone: 1, users: [`${knownUser}\tkilled`] });
+    rig.sync(right, left);
+    expect(asksAbout(rig, right)).toBe(true);
+  });
+
+  test('because another closes its sessions is a conflict, if it is elsewhere here', () => {
+    const { rig, left, right } = RingRig.synced(OURS);
+    left.say(`USER\t${USER}\t${HOST_1}\t${at(60)}`);
+    left.hangUp();
+    const again = rig.dialledBy(A)!;
+    again.greet();
+    right.take();
+    again.handOver({ isDone: 1, users: [`${knownUser}\tkilled`] });
+    expect(right.take()).toContain(`USER-KICK-HASH\t${B}\t${PORT}\t101\t${USER}\t${HOST_1}`);
   });
 
   test('is asked about by who is given it, before it is placed', () => {
