@@ -360,6 +360,16 @@ describe('SYNC between ours', () => {
     expect(lines.some((line) => line.includes(`\t${HOST_1}\t1\t\tD`))).toBe(true);
   });
 
+  test('of hosts that differ from ours again otherwise is early once more', () => {
+    const { rig, left, right } = RingRig.synced(OURS);
+    right.take();
+    left.say(fullSync(rig, 1, 12_345));
+    left.say(fullSync(rig, 2, 12_346));
+    expect(right.take()).toEqual([]);
+    left.say(fullSync(rig, 3, 12_346));
+    expect(right.take().length).toBeGreaterThan(0);
+  });
+
   test('of ours that is back with another of the new checksums is sent again', () => {
     const { rig, left, right } = RingRig.synced(OURS);
     right.take();
