@@ -528,19 +528,22 @@ export class Directory {
    * Another director does not rely on what it knows of this user of the host's tag.
    * @returns true when we do not know the user, and shall ask about it
    */
-  ringUnsure(userHash: number, { tagIndex }: Host, stampSecs: number): boolean {
-    const isKnown = this.#core.users.table(tagIndex).get(userHash) !== 0;
-    if (!isKnown) this.#core.rememberUnsure(tagIndex, userHash, stampSecs);
-    return !isKnown;
+  ringUnsure(userHash: number, { tagIndex }: Host, stampSecs: number, nowMs: number): boolean {
+    const { options, ghostSecs, users } = this.#core;
+    // Remembered for no longer than our own: else it would go around for ever.
+    const isOver = stampSecs + options.userExpireSecs + ghostSecs <= toSecs(nowMs);
+    if (isOver || users.table(tagIndex).get(userHash) !== 0) return false;
+    this.#core.rememberUnsure(tagIndex, userHash, stampSecs);
+    return true;
   }
 
   /**
    * Another director has the user on a backend that is not here, and may be again. Its tag is not known: the user
    * of each tag is meant.
    */
-  ringUserElsewhere(userHash: number, stampSecs: number): void {
+  ringUserElsewhere(userHash: number, stampSecs: number, nowMs: number): void {
     const tags = new Map(this.#core.current.hosts.hosts.map((host) => [host.tagIndex, host]));
-    for (const host of tags.values()) this.ringUnsure(userHash, host, stampSecs);
+    for (const host of tags.values()) this.ringUnsure(userHash, host, stampSecs, nowMs);
   }
 
   /**

@@ -225,7 +225,8 @@ export class Kills {
    */
   isContradicted(tagIndex: number, userHash: number, newsBarrier: number): boolean {
     const kill = this.#kills.get(userKey(tagIndex, userHash));
-    if (kill?.kind !== KillKind.move) return false;
+    // Who is unsure has nothing to set against it, and will ask.
+    if (kill?.kind !== KillKind.move || kill.isUnsure) return false;
     const isKnown = kill.neighbourChanges === this.#core.ring.neighbourChanges;
     const isFresh = newsBarrier >= kill.barrier && newsBarrier !== Number.POSITIVE_INFINITY;
     return !isKnown || isFresh;
@@ -572,7 +573,7 @@ export class Kills {
     const target = current.hosts.byId(assignedHost(word));
     const isUsable = kill.kind !== KillKind.purge && target?.tagIndex === tagIndex;
     const isServed = kill.exceptHostId !== 0 && sessions.has(tagIndex, userHash);
-    const isUnsure = kill.isUnsure && !isServed && this.#core.hasOthers;
+    const isUnsure = kill.isUnsure && !isServed && this.#core.ghostSecs > 0;
     if (isUnsure) this.#core.rememberUnsure(tagIndex, userHash, toSecs(nowMs));
     else if (isUsable) this.#settle(kill, target.hostId, nowMs);
     else users.delete(tagIndex, userHash);

@@ -265,7 +265,8 @@ export class Commands {
 
   #userElsewhere(userHash: number, ip: string, stampSecs: number): Failure {
     if (parseEndpoint(ip, '1') === null) return INVALID;
-    if (userHash !== 0) this.#ring.directory.ringUserElsewhere(userHash, stampSecs);
+    const { directory, nowMs } = this.#ring;
+    if (userHash !== 0) directory.ringUserElsewhere(userHash, stampSecs, nowMs);
     return null;
   }
 
@@ -285,7 +286,8 @@ export class Commands {
   }
 
   #unsure(from: RingConnection, userHash: number, host: Host, stampSecs: number): void {
-    if (!this.#ring.directory.ringUnsure(userHash, host, stampSecs)) return;
+    const { directory, nowMs } = this.#ring;
+    if (!directory.ringUnsure(userHash, host, stampSecs, nowMs)) return;
     this.#passToNew(from, `USER\t${userHash}\t${host.ip}\t${stampSecs}\t${UNSURE}\n`);
   }
 

@@ -306,6 +306,11 @@ export class RingSync {
     this.#topology?.synced();
     this.#setSynced(true);
     this.#resendMs = Number.POSITIVE_INFINITY;
+    // Everybody has been given the ring's users.
+    for (const connection of ring.connections) {
+      connection.wantsUsers = false;
+      connection.leftBefore = '';
+    }
     ring.isSynced = true;
     ring.syncChangedMs = ring.nowMs;
     ring.hasChanged = true;
