@@ -296,6 +296,20 @@ describe('a move', () => {
     expect(right.take()).toContain(`USER-KICK-HASH\t${B}\t${PORT}\t102\t${USER}\t${HOST_1}`);
   });
 
+  test('that may have crossed a flush of its target is no conflict: the user is asked about', () => {
+    const scene = known();
+    const { left, right } = scene;
+    left.order('HOST-FLUSH', HOST_2);
+    right.order('USER-MOVE', USER, HOST_2);
+    left.passBarrier();
+    right.passBarrier();
+    left.passBarrier();
+    right.passBarrier();
+    right.take();
+    left.say(userLine(HOST_1, START_SECS));
+    expect(right.take().filter((line) => line.startsWith('USER-KICK-HASH'))).toEqual([]);
+  });
+
   test('such news of one of Dovecot’s, which may be old, changes nothing', () => {
     const scene = known({ ours: [] });
     order(scene);

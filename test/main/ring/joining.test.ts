@@ -86,6 +86,18 @@ describe('users that we are given when we join a ring', () => {
     expect(usersOf(right)).toEqual([]);
   });
 
+  test.each(['wants-users', `has-left\t${D}\t${PORT}`])(
+    'are not passed on to one that said %s, when the ring has been synced: it has got them',
+    (word) => {
+      const { rig, left, right } = joining(`DONE\t${word}`);
+      left.handOver({ isDone: 1 });
+      left.say(right.take().findLast((line) => line.startsWith(`SYNC\t${B}`))!);
+      expect(rig.ring.isSynced).toBe(true);
+      left.say(`USER\t${USER}\t${HOST_2}\t${at(5)}\tunsure`);
+      expect(usersOf(right)).toEqual([]);
+    },
+  );
+
   test('are passed on as unsure if they are', () => {
     const { left, right } = joining('DONE\twants-users');
     left.handOver({ isDone: 1, users: [unsureUser] });
@@ -184,6 +196,15 @@ describe('a user on whom a member does not rely', () => {
     rig.sync(right, left);
     expect(rig.hostOf(USER)).toBeNull();
     expect(asksAbout(rig, right)).toBe(true);
+  });
+
+  test.each([
+    [900 + 120, false],
+    [900 + 119, true],
+  ])('seen %i s ago is taken as such: %s', (secs, isTaken) => {
+    const { rig, left, right } = RingRig.synced(OURS);
+    left.say(`USER\t${USER}\t${HOST_2}\t${at(secs)}\tunsure`);
+    expect(asksAbout(rig, right)).toBe(isTaken);
   });
 
   test('stays what it is where it is known', () => {
