@@ -420,8 +420,11 @@ export class Directory {
   }
 
   ringRemoveHost(origin: Origin, ip: string, nowMs: number): void {
-    const host = this.#core.current.hosts.get(ip);
+    const { current, ring } = this.#core;
+    const host = current.hosts.get(ip);
     if (host !== undefined) this.#hosts.remove(origin, host, nowMs);
+    // Given again for those behind us, perhaps (HostChanges).
+    else ring.hostRemove(origin, ip);
   }
 
   ringFlushHost(origin: Origin, ip: string, nowMs: number): void {

@@ -24,6 +24,18 @@ export interface HostChange {
   readonly isDown?: boolean;
 }
 
+/** How often an order is given again that a change of the ring may have lost. */
+const MAX_REPEATS = 5;
+
+/** A flush or removal ordered here, until a SYNC says that all have heard of it. */
+interface OwnOrder {
+  readonly ip: string;
+  readonly isRemoval: boolean;
+  /** RingLink.ringChanges when it was given. */
+  readonly ringChanges: number;
+  readonly repeats: number;
+}
+
 interface Purge {
   readonly tagIndex: number;
   readonly hostId: number;
@@ -40,6 +52,7 @@ export class HostChanges {
   readonly #core: DirectoryCore;
   readonly #kills: Kills;
   #purges: Purge[] = [];
+  #ownOrders: OwnOrder[] = [];
   #nextShard = 0;
 
   constructor(core: DirectoryCore, kills: Kills) {
@@ -187,6 +200,7 @@ export class HostChanges {
     current.hosts.remove(host);
     effects.log('info', `Host ${host.ip} removed`);
     ring.hostRemove(origin, host.ip);
+    if (origin.isSelf) this.#given(host.ip, true, 0);
     this.#core.noteForgotten(host);
     this.publish();
     this.#startPurge(host, nowMs);
@@ -214,8 +228,9 @@ export class HostChanges {
   }
 
   /** Forgets the users of a host; it stays. */
-  flush(origin: Origin, host: Host, nowMs: number): void {
+  flush(origin: Origin, host: Host, nowMs: number, repeats = 0): void {
     this.#core.ring.hostFlush(origin, host.ip);
+    if (origin.isSelf) this.#given(host.ip, false, repeats);
     this.#core.noteForgotten(host);
     this.#startPurge(host, nowMs);
     this.#core.ring.desync(nowMs);
@@ -242,6 +257,36 @@ export class HostChanges {
   synced(nowMs: number): void {
     for (const host of this.#core.current.hosts.hosts) host.isDesynced = false;
     this.#core.staleNews.synced(this.#core.ring.freeSyncRoundMs, nowMs);
+    this.#repeatOrders(nowMs);
+  }
+
+  #given(ip: string, isRemoval: boolean, repeats: number): void {
+    const { ring } = this.#core;
+    this.#ownOrders = this.#ownOrders.filter((order) => order.ip !== ip);
+    if (ring.isAlone || repeats > MAX_REPEATS) return;
+    this.#ownOrders.push({ ip, isRemoval, ringChanges: ring.ringChanges, repeats });
+  }
+
+  /**
+   * A flush or removal that was under way when the ring changed may not have come to those behind the gap, who
+   * would keep the host's users, which others place anew. Forgetting users once more does no harm. (In
+   * Dovecot it is lost.)
+   */
+  #repeatOrders(nowMs: number): void {
+    const { ring, current } = this.#core;
+    const orders = this.#ownOrders;
+    this.#ownOrders = [];
+    for (const { ip, isRemoval, ringChanges, repeats } of orders) {
+      if (ringChanges === ring.ringChanges || ring.isAlone) continue;
+      const host = current.hosts.get(ip);
+      if (isRemoval && host === undefined) {
+        ring.hostRemove(SELF, ip);
+        this.#given(ip, true, repeats + 1);
+        ring.desync(nowMs);
+      } else if (!isRemoval && host !== undefined) {
+        this.flush(SELF, host, nowMs, repeats + 1);
+      }
+    }
   }
 
   // Purges

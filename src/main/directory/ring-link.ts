@@ -27,6 +27,8 @@ export interface RingLink {
   readonly hasRight: boolean;
   /** Counts changes of our neighbours: other directors may be in the ring since. */
   readonly neighbourChanges: number;
+  /** Counts changes anywhere in the ring, as far as we hear of them: an order given before may have got lost in one. */
+  readonly ringChanges: number;
   /** Every member knows USER-WEAK. */
   readonly knowsWeak: boolean;
   /** When isSynced changed last, milliseconds; 0 = it was never synced. */
@@ -72,6 +74,7 @@ export class NoRing implements RingLink {
   readonly isAlone = true;
   readonly hasRight = false;
   readonly neighbourChanges = 0;
+  readonly ringChanges = 0;
   readonly knowsWeak = true;
   readonly syncChangedMs: number;
   readonly freeSyncRoundMs = 0;

@@ -271,6 +271,10 @@ export class Ring implements RingLink {
     return this.#ring.neighbourChanges;
   }
 
+  get ringChanges(): number {
+    return this.#ring.neighbourChanges + this.#ring.memberChanges;
+  }
+
   get syncChangedMs(): number {
     return this.#ring.syncChangedMs;
   }
