@@ -11,7 +11,7 @@ const CLOSE_DEADLINE_MS = 5_000;
 const HEAL_DEADLINE_MS = 45_000;
 const REMOVED_DEADLINE_MS = 3_000;
 const MAX_RING_REMOVALS = 5;
-const DRAIN_DEADLINE_MS = 30_000;
+const DRAIN_DEADLINE_MS = 75_000;
 const AGREE_DEADLINE_MS = 10_000;
 /** Beyond user_kick_delay, until a move is over on every member: ours counts in whole seconds. */
 const MOVE_SLACK_MS = { real: 300, ours: 1_300 };

@@ -466,6 +466,11 @@ export class Directory {
     return this.#hosts.isPurging;
   }
 
+  /** Users of hosts that are gone may still be spoken of. */
+  get isSearching(): boolean {
+    return this.#hosts.isSearching;
+  }
+
   // Ring
 
   /** What another director says of a user. */

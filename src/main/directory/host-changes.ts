@@ -320,8 +320,10 @@ export class HostChanges {
         budget--;
       }
     }
-    if (this.#purges.length === 0) this.#retryLogins(nowMs, DelayReason.ringNotSynced);
-    if (!this.isPurging) this.#core.ring.purged(nowMs);
+    if (this.#purges.length > 0) return;
+    // Before anybody is placed: who hears of that must not take it for old news.
+    this.#core.ring.purged(nowMs);
+    this.#retryLogins(nowMs, DelayReason.ringNotSynced);
   }
 
   #purgeShard(tagIndex: number, hostIds: ReadonlySet<number>, shard: number, nowMs: number): void {

@@ -63,7 +63,7 @@ export interface RingLink {
   hostFlush(origin: Origin, ip: string): void;
   /** Hosts or users of a host have changed: the ring is unsynced until everybody knows. */
   desync(nowMs: number): void;
-  /** The sessions on removed and flushed hosts are closed: SYNCs that were held back may go on. */
+  /** Users of removed and flushed hosts, or the last of their sessions, are gone: what was held back may go on. */
   purged(nowMs: number): void;
 }
 

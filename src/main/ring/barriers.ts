@@ -84,7 +84,7 @@ export class Barriers {
 
   answer(connection: RingConnection): void {
     const { barrierAsked } = connection;
-    if (barrierAsked === null || this.#ring.directory.isPurging) return;
+    if (barrierAsked === null || this.#ring.directory.isSearching) return;
     connection.barrierAsked = null;
     this.#ring.send(connection, `BARRIER-PASSED\t${barrierAsked}\n`);
   }

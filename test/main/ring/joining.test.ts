@@ -296,13 +296,10 @@ test('what a flush held back goes on when all is forgotten to join a ring', () =
   right.order('HOST-FLUSH', HOST_1);
   right.passBarrier();
   const sync = `SYNC\t${C}\t${PORT}\t1\t9\t${START_SECS}\t0`;
-  right.say('BARRIER\t5', sync);
-  const held = right.take();
-  expect([held.includes('BARRIER-PASSED\t5'), held.includes(sync)]).toEqual([false, false]);
+  right.say(sync);
+  expect(right.take()).not.toContain(sync);
   const left = rig.dialledBy(A)!;
   left.greet();
   left.handOver({ isDone: 1, hosts: [host] });
-  const lines = right.take();
-  expect(lines).toContain('BARRIER-PASSED\t5');
-  expect(lines).toContain(sync);
+  expect(right.take()).toContain(sync);
 });
