@@ -3,6 +3,7 @@ import { type DirectoryCore, toSecs } from './core.ts';
 import type { Host } from './host-set.ts';
 import { userKey } from './login-requests.ts';
 import { type Origin, SELF } from './ring-link.ts';
+import type { UserNews } from './ring-refresh.ts';
 import { WorkerKicks } from './worker-kicks.ts';
 
 /**
@@ -12,6 +13,9 @@ import { WorkerKicks } from './worker-kicks.ts';
 export const MOVE_TIMEOUT_MS = 30_000;
 /** A ring that does not become synced in this time is waited for no longer. */
 export const MOVE_GIVE_UP_MS = 150_000;
+
+/** News of one user that are passed on while it is being killed. */
+const MAX_PASSED_ON = 8;
 
 export const KillKind = {
   /** Ordered by somebody; every director of the ring kills the user's sessions and says so. */
@@ -56,6 +60,8 @@ interface UserKill {
   isDoubtful: boolean;
   /** Others may come to another end than we: they are asked at the user's next login. */
   isUnsure: boolean;
+  /** What others said of the user meanwhile and was passed on: host id and stamp. */
+  readonly passedOn: Set<string>;
   /** When our SYNC is back, every director has closed the user's sockets. */
   awaitsSync: boolean;
   /** RingLink.neighbourChanges, and the barrier, when the others were told. */
@@ -213,10 +219,19 @@ export class Kills {
     this.#tellWorkers([kill], 0, nowMs);
   }
 
-  /** Another director has the user, which is being forgotten here. */
-  heard(tagIndex: number, userHash: number): void {
-    const kill = this.#kills.get(userKey(tagIndex, userHash));
-    if (kill?.kind === KillKind.purge) kill.isUnsure = true;
+  /**
+   * Another director has the user, which is being forgotten here, or of which we are unsure.
+   * @returns true when those behind us shall hear of that: they may be sure of something else. Once.
+   */
+  heard({ userHash, host, stampSecs, barrier }: UserNews): boolean {
+    const kill = this.#kills.get(userKey(host.tagIndex, userHash));
+    if (kill === undefined) return false;
+    if (kill.kind === KillKind.purge) kill.isUnsure = true;
+    const isFresh = barrier >= kill.barrier && barrier !== Number.POSITIVE_INFINITY;
+    if (!kill.isUnsure || !isFresh || kill.passedOn.size === MAX_PASSED_ON) return false;
+    const isFirst = !kill.passedOn.has(`${host.hostId} ${stampSecs}`);
+    kill.passedOn.add(`${host.hostId} ${stampSecs}`);
+    return isFirst;
   }
 
   /**
@@ -370,6 +385,7 @@ export class Kills {
       exceptHostId: 0,
       isDoubtful: false,
       isUnsure: false,
+      passedOn: new Set(),
       awaitsSync: false,
       neighbourChanges: this.#core.ring.neighbourChanges,
       barrier: 0,

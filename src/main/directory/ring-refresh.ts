@@ -75,6 +75,10 @@ export class RingRefresh {
       ? this.#add(news, stampSecs, nowMs)
       : this.#meet(news, state, word, stampSecs, nowMs);
     if (change === 'unanswered') return null;
+    if (change === 'passed') {
+      const { hostId } = host;
+      return { isNews: true, isObjection: false, isWeak: false, hostId, stampSecs };
+    }
     const isRefreshed =
       !isNew &&
       !isInsane &&
@@ -138,7 +142,7 @@ export class RingRefresh {
     word: number,
     stampSecs: number,
     nowMs: number,
-  ): 'none' | 'changed' | 'refused' | 'conflict' | 'unanswered' {
+  ): 'none' | 'changed' | 'refused' | 'conflict' | 'unanswered' | 'passed' {
     const { userHash, host } = news;
     const hostId = assignedHost(word);
     if (state === AssignmentState.weak) {
@@ -159,8 +163,7 @@ export class RingRefresh {
       if (this.#kills.isContradicted(host.tagIndex, userHash, news.barrier)) {
         return this.#conflict(news, hostId, nowMs);
       }
-      this.#kills.heard(host.tagIndex, userHash);
-      return 'none';
+      return this.#kills.heard(news) ? 'passed' : 'none';
     }
     if (news.isWeak) return this.#becomeWeak(news, nowMs);
     if (hostId === host.hostId) return 'none';
