@@ -540,9 +540,13 @@ export class Directory {
     const { options, ghostSecs, users } = this.#core;
     // Remembered for no longer than our own: else it would go around for ever.
     const isOver = stampSecs + options.userExpireSecs + ghostSecs <= toSecs(nowMs);
-    if (isOver || users.table(tagIndex).get(userHash) !== 0) return false;
-    this.#core.rememberUnsure(tagIndex, userHash, stampSecs);
-    return true;
+    if (isOver) return false;
+    const word = users.table(tagIndex).get(userHash);
+    const isGhost = assignmentState(word) === AssignmentState.expired && assignedHost(word) !== 0;
+    // The others may not come to the host that it had here.
+    if (isGhost) users.mark(tagIndex, userHash, AssignmentState.expired, 0);
+    else if (word === 0) this.#core.rememberUnsure(tagIndex, userHash, stampSecs);
+    return isGhost || word === 0;
   }
 
   /**

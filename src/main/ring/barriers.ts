@@ -27,7 +27,8 @@ export class Barriers {
   /** A new one. It is sent by ask(), behind the order. */
   begin(): number {
     this.#last++;
-    this.#toldPassed = this.#lowestPassed();
+    // Not above what was told: a connection may have ended that nobody has heard of yet.
+    this.#toldPassed = Math.min(this.#toldPassed, this.#lowestPassed());
     return this.#last;
   }
 
