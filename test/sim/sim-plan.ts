@@ -91,7 +91,7 @@ export function planOf(seed: number): SimPlan {
       maxWorkerDelayMs: random.pick([0, 1, 1, 300]),
       pingIdleTimeoutMs: 30_000,
       pingMaxTimeoutMs: 60_000,
-      outputBufferBytes: hasSlowReaders && !isCalm ? 6000 : 1_000_000,
+      outputBufferBytes: hasSlowReaders && !isCalm ? 3000 : 1_000_000,
       // What is on its way is little then, and more waits; in a calm ring not for so long that PINGs time out.
       windowBytes: !hasSlowReaders ? 65_536 : isCalm ? 4096 : 400,
       splitChance: random.pick([0, 0.02, 0.3]),
