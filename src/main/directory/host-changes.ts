@@ -263,7 +263,7 @@ export class HostChanges {
   #given(ip: string, isRemoval: boolean, repeats: number): void {
     const { ring } = this.#core;
     this.#ownOrders = this.#ownOrders.filter((order) => order.ip !== ip);
-    if (ring.isAlone || repeats > MAX_REPEATS) return;
+    if (ring.isAlone || repeats >= MAX_REPEATS) return;
     this.#ownOrders.push({ ip, isRemoval, ringChanges: ring.ringChanges, repeats });
   }
 
