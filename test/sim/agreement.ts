@@ -50,7 +50,7 @@ function usersOf(run: MemberRun): Map<string, KnownUser> {
     // Tag indexes differ between members, names do not.
     const tag = run.tagName(tagIndex);
     for (let shard = 0; shard < 256; shard++) {
-      directory.visitUsers(tagIndex, shard, (userHash, ip, stampSecs, { isWeak }) => {
+      directory.joinUsers.visit(tagIndex, shard, (userHash, ip, stampSecs, { isWeak }) => {
         users.set(`${tag}/${userHash}`, { ip, stampSecs, isWeak });
       });
     }

@@ -12,7 +12,8 @@ import { FieldKicks, type KickProgress } from './field-kicks.ts';
 import { type HostChange, HostChanges, type HostUpdate, nextChangeSecs } from './host-changes.ts';
 import { HostReset } from './host-reset.ts';
 import { type Host, HostSet } from './host-set.ts';
-import { type KillState, Kills } from './kills.ts';
+import { JoinUsers } from './join-users.ts';
+import { Kills } from './kills.ts';
 import {
   DelayReason,
   type LoginRequest,
@@ -22,6 +23,7 @@ import {
 import { NoRing, type Origin, type RingLink, SELF } from './ring-link.ts';
 import { RingRefresh, type UserNews, type UserOutcome } from './ring-refresh.ts';
 import { Sweeper } from './sweeper.ts';
+import type { KillState } from './user-kill.ts';
 import { UserMoves } from './user-moves.ts';
 import { WeakUsers } from './weak-users.ts';
 
@@ -50,6 +52,7 @@ export class Directory {
   readonly #ringRefresh: RingRefresh;
   readonly status: DirectoryStatus;
   readonly userMoves: UserMoves;
+  readonly joinUsers: JoinUsers;
   #nextRequestCheckMs = 0;
 
   constructor(options: DirectoryOptions, effects: DirectoryEffects) {
@@ -57,6 +60,7 @@ export class Directory {
     this.#core = core;
     this.#kills = new Kills(core);
     this.userMoves = new UserMoves(core, this.#kills);
+    this.joinUsers = new JoinUsers(core, this.#kills);
     this.#fieldKicks = new FieldKicks(core);
     this.#weak = new WeakUsers(core);
     this.#hosts = new HostChanges(core, this.#kills);
@@ -502,87 +506,6 @@ export class Directory {
     );
     for (const request of waiting) this.#tryRequest(request, request.createdMs, nowMs);
     this.#core.effects.synced?.();
-  }
-
-  /**
-   * Users of one part of one table on whom this director does not rely, and whom others may have, for the
-   * handshake with a new member: it is not to place them unasked.
-   */
-  visitUnsure(
-    tagIndex: number,
-    shard: number,
-    visit: (userHash: number, ip: string, stampSecs: number) => void,
-  ): void {
-    const { users, current } = this.#core;
-    // Which of the tag's hosts is named does not matter: the line has no place for a tag.
-    const host = current.hosts.hosts.find((other) => other.tagIndex === tagIndex);
-    if (host === undefined) return;
-    users.table(tagIndex).forEachInShard(shard, (userHash, word, stampSecs) => {
-      const state = assignmentState(word);
-      const isPurged = (): boolean => this.#kills.isPurged(tagIndex, userHash);
-      const isUnsure =
-        state === AssignmentState.expired || (state === AssignmentState.killing && isPurged());
-      if (isUnsure) visit(userHash, host.ip, stampSecs);
-    });
-  }
-
-  /** The user is here, and not for a while more that has expired. */
-  isKnown(tagIndex: number, userHash: number): boolean {
-    const word = this.#core.users.table(tagIndex).get(userHash);
-    return word !== 0 && assignmentState(word) !== AssignmentState.expired;
-  }
-
-  /**
-   * Another director does not rely on what it knows of this user of the host's tag.
-   * @returns true when we do not know the user, and shall ask about it
-   */
-  ringUnsure(userHash: number, { tagIndex }: Host, stampSecs: number, nowMs: number): boolean {
-    const { options, ghostSecs, users } = this.#core;
-    // Remembered for no longer than our own: else it would go around for ever.
-    const isOver = stampSecs + options.userExpireSecs + ghostSecs <= toSecs(nowMs);
-    if (isOver) return false;
-    const word = users.table(tagIndex).get(userHash);
-    const isGhost = assignmentState(word) === AssignmentState.expired && assignedHost(word) !== 0;
-    // The others may not come to the host that it had here.
-    if (isGhost) users.mark(tagIndex, userHash, AssignmentState.expired, 0);
-    else if (word === 0) this.#core.rememberUnsure(tagIndex, userHash, stampSecs);
-    return isGhost || word === 0;
-  }
-
-  /**
-   * Another director has the user on a backend that is not here, and may be again. Its tag is not known: the user
-   * of each tag is meant.
-   */
-  ringUserElsewhere(userHash: number, stampSecs: number, nowMs: number): void {
-    const tags = new Map(this.#core.current.hosts.hosts.map((host) => [host.tagIndex, host]));
-    for (const host of tags.values()) this.ringUnsure(userHash, host, stampSecs, nowMs);
-  }
-
-  /**
-   * Users of one part of one table, for the handshake with a new member. Of those whose sessions are being killed,
-   * where they will be then.
-   */
-  visitUsers(
-    tagIndex: number,
-    shard: number,
-    visit: (
-      userHash: number,
-      ip: string,
-      stampSecs: number,
-      state: { readonly isWeak: boolean; readonly isKilled: boolean },
-    ) => void,
-  ): void {
-    const { users, current } = this.#core;
-    users.table(tagIndex).forEachInShard(shard, (userHash, word, stampSecs) => {
-      const state = assignmentState(word);
-      const host = current.hosts.byId(assignedHost(word));
-      // Users of a host that is gone, or has another tag, or is flushed, are about to be forgotten.
-      if (state === AssignmentState.expired || host?.tagIndex !== tagIndex) return;
-      const isKilled = state === AssignmentState.killing;
-      if (isKilled && this.#kills.isPurged(tagIndex, userHash)) return;
-      const isWeak = state === AssignmentState.weak;
-      visit(userHash, host.ip, stampSecs, { isWeak, isKilled });
-    });
   }
 
   get tagCount(): number {

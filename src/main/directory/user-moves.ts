@@ -4,9 +4,10 @@ import { SHARDS } from '../../shared/memory/user-table.ts';
 import type { MisplacedUsers, MoveOutcome } from '../moves/move-directory.ts';
 import { type DirectoryCore, toSecs } from './core.ts';
 import type { Host } from './host-set.ts';
-import type { KillState, Kills } from './kills.ts';
+import type { Kills } from './kills.ts';
 import { moveTogether } from './move-together.ts';
 import { SessionFilter } from './session-filter.ts';
+import type { KillState } from './user-kill.ts';
 
 /**
  * While a user has a session, its director says so when the user was not seen for half of user_expire

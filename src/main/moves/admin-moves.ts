@@ -1,6 +1,6 @@
 import type { MoveEvent } from '../directory/core.ts';
 import type { Directory } from '../directory/directory.ts';
-import type { KillState } from '../directory/kills.ts';
+import type { KillState } from '../directory/user-kill.ts';
 import type { UserFacts } from '../directory/user-moves.ts';
 import { MoveJobs, type MoveJobsOptions } from './move-jobs.ts';
 import type { RecentMoves } from './recent-moves.ts';

@@ -236,7 +236,7 @@ export class Commands {
     }
     if (userHash === 0) return null;
     const isUnsure =
-      weak === UNSURE || (weak === KILLED && !directory.isKnown(host.tagIndex, userHash));
+      weak === UNSURE || (weak === KILLED && !directory.joinUsers.isKnown(host.tagIndex, userHash));
     if (isUnsure) {
       this.#unsure(connection, userHash, host, Math.min(stampSecs, nowSecs));
       return null;
@@ -266,7 +266,7 @@ export class Commands {
   #userElsewhere(userHash: number, ip: string, stampSecs: number): Failure {
     if (parseEndpoint(ip, '1') === null) return INVALID;
     const { directory, nowMs } = this.#ring;
-    if (userHash !== 0) directory.ringUserElsewhere(userHash, stampSecs, nowMs);
+    if (userHash !== 0) directory.joinUsers.elsewhere(userHash, stampSecs, nowMs);
     return null;
   }
 
@@ -287,7 +287,7 @@ export class Commands {
 
   #unsure(from: RingConnection, userHash: number, host: Host, stampSecs: number): void {
     const { directory, nowMs } = this.#ring;
-    if (!directory.ringUnsure(userHash, host, stampSecs, nowMs)) return;
+    if (!directory.joinUsers.unsure(userHash, host, stampSecs, nowMs)) return;
     this.#passToNew(from, `USER\t${userHash}\t${host.ip}\t${stampSecs}\t${UNSURE}\n`);
   }
 

@@ -85,7 +85,7 @@ export class Handshake {
       if (connection.handshakeUsersSent >= enough) return;
       if (effects.bufferedBytes(connection.id) >= ringLimits.handshakeBufferBytes) return;
       let lines = '';
-      directory.visitUsers(cursor.tagIndex, cursor.shard, (userHash, ip, stampSecs, state) => {
+      directory.joinUsers.visit(cursor.tagIndex, cursor.shard, (userHash, ip, stampSecs, state) => {
         // Else it would let the user in while the others still close its sessions.
         const isKilled = state.isKilled && connection.hasBarriers;
         const flag = isKilled ? `\t${KILLED}` : state.isWeak ? '\tw' : '';
@@ -93,9 +93,13 @@ export class Handshake {
         connection.handshakeUsersSent++;
       });
       if (connection.hasBarriers) {
-        directory.visitUnsure(cursor.tagIndex, cursor.shard, (userHash, ip, stampSecs) => {
-          lines += `U\t${userHash}\t${ip}\t${stampSecs}\t${UNSURE}\n`;
-        });
+        directory.joinUsers.visitUnsure(
+          cursor.tagIndex,
+          cursor.shard,
+          (userHash, ip, stampSecs) => {
+            lines += `U\t${userHash}\t${ip}\t${stampSecs}\t${UNSURE}\n`;
+          },
+        );
       }
       if (lines !== '') this.#ring.send(connection, lines);
       if (++cursor.shard === SHARDS) {
