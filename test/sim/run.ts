@@ -3,7 +3,7 @@ import { runSeeds } from './seed-jobs.ts';
 import { failureText, missingFaults, replayCommand, reportText } from './sim-report.ts';
 import { simulate } from './simulation.ts';
 
-const usage = `Simulates rings of directors; see test/sim/README.md.
+const usage = `Simulates rings of directors; see docs/promise.md, "What the simulator allows".
 
   --seed N [--trace]   one seed; with everything that happens
   --seeds N            so many seeds (500)
