@@ -41,6 +41,7 @@ export class Barriers {
     if (!isAsked(connection) || connection.barrierSent > connection.barrierPassed) return;
     if (connection.barrierPassed >= this.#last) return;
     connection.barrierSent = this.#last;
+    connection.barrierDeadlineMs = this.#ring.nowMs + this.#ring.options.pingMaxTimeoutMs;
     this.#ring.send(connection, `BARRIER\t${this.#last}\n`);
   }
 
@@ -48,6 +49,9 @@ export class Barriers {
   passed(connection: RingConnection, barrier: number): void {
     if (barrier > connection.barrierSent) return;
     connection.barrierPassed = Math.max(connection.barrierPassed, barrier);
+    if (connection.barrierPassed >= connection.barrierSent) {
+      connection.barrierDeadlineMs = Number.POSITIVE_INFINITY;
+    }
     this.askOn(connection);
   }
 

@@ -54,6 +54,8 @@ export class RingConnection {
   /** The last of our BARRIERs that was sent here, and the last that was answered. */
   barrierSent = 0;
   barrierPassed = 0;
+  /** When the other side must have answered; Infinity: nothing is asked. */
+  barrierDeadlineMs = Number.POSITIVE_INFINITY;
   /** A BARRIER of the other side that is to be answered. */
   barrierAsked: number | null = null;
   isReceivingHosts = false;

@@ -434,6 +434,10 @@ export class Topology {
           'although other input keeps coming',
       );
       this.failed(connection, 'Pong timeout');
+    } else if (nowMs >= connection.barrierDeadlineMs) {
+      // Moves and SYNCs wait for it: they must not do so for ever.
+      this.#ended(connection, 'BARRIER is not answered');
+      this.failed(connection, 'BARRIER timeout');
     } else if (nowMs >= connection.timerMs) this.#timedOut(connection);
   }
 

@@ -235,3 +235,20 @@ describe('a BARRIER of a neighbour', () => {
     expect([left.isClosed, right.isClosed]).toEqual([true, false]);
   });
 });
+
+test('a neighbour that answers PING but no BARRIER does not hold the ring up for ever', () => {
+  const { rig, left, right } = synced();
+  rig.directory.moveUser('', USER, HOST_2, rig.nowMs);
+  right.passBarrier();
+  for (let i = 0; i < 59; i++) {
+    rig.pass(1000);
+    rig.answerPings(left, right);
+  }
+  expect(left.isClosed).toBe(false);
+  for (let i = 0; i < 3; i++) {
+    rig.pass(1000);
+    rig.answerPings(left, right);
+  }
+  expect([left.isClosed, right.isClosed]).toEqual([true, false]);
+  expect(rig.logged('error').join()).toContain('BARRIER is not answered');
+});

@@ -108,9 +108,11 @@ describe('what another member says of a user that is unsure while it is being ki
 test('a barrier that is passed because the last connection ends is told, whatever is ordered next', () => {
   const connection = new RingConnection(1, { isIncoming: true, remoteIp: A }, null, 0);
   connection.hasBarriers = true;
-  const ring: Pick<RingState, 'connections' | 'send'> = {
+  const ring: Pick<RingState, 'connections' | 'send' | 'nowMs' | 'options'> = {
     connections: new Set([connection]),
     send: () => {},
+    nowMs: 0,
+    options: { pingMaxTimeoutMs: 60_000 } as RingState['options'],
   };
   const barriers = new Barriers(ring as RingState);
   const first = barriers.begin();
