@@ -41,6 +41,17 @@ export function mailServer(ip: string, tag = '', vhostCount = 10): MailServer {
   return { ip, hostname: '', vhostCount, tag };
 }
 
+/** Milliseconds one way: rounds of seconds, so that orders cross. */
+export const SLOW_MS = 1500;
+export const SHORT_MS = 500;
+/** Two hosts without a tag, two with one. */
+export const TAGGED = [
+  mailServer(HOST_1),
+  mailServer(HOST_2),
+  mailServer(HOST_3, 'eu'),
+  mailServer(HOST_4, 'eu'),
+];
+
 /** Nothing is left to chance. */
 class ScriptedWorld extends SimWorld {
   isListedTwice = false;

@@ -1,18 +1,19 @@
 import { describe, expect, test } from 'vitest';
-import { EXPIRE_SECS, HOST_1, HOST_2, HOST_3, HOST_4, mailServer, Scenario } from './scenario.ts';
+import {
+  EXPIRE_SECS,
+  HOST_1,
+  HOST_2,
+  HOST_3,
+  HOST_4,
+  Scenario,
+  SHORT_MS,
+  SLOW_MS,
+  TAGGED,
+} from './scenario.ts';
 import type { SimSession } from './sim-session.ts';
 import { createUser, type SimUser } from './sim-user.ts';
 
 /** What went wrong with Dovecot's director, continued from scenarios.test.ts: users. */
-
-const SLOW_MS = 1500;
-const SHORT_MS = 500;
-const TAGGED = [
-  mailServer(HOST_1),
-  mailServer(HOST_2),
-  mailServer(HOST_3, 'eu'),
-  mailServer(HOST_4, 'eu'),
-];
 
 describe('weak user stuck in a ring of two', () => {
   /** The user is on the other host than its hash gives, and near its expiry. */

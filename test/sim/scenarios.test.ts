@@ -1,6 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { mailServers } from '../../src/main/config/mail-server-spec.ts';
-import { HOST_1, HOST_2, HOST_3, HOST_4, mailServer, Scenario } from './scenario.ts';
+import {
+  HOST_1,
+  HOST_2,
+  HOST_3,
+  mailServer,
+  Scenario,
+  SHORT_MS,
+  SLOW_MS,
+  TAGGED,
+} from './scenario.ts';
 import { Death } from './sim-member.ts';
 import { createUser } from './sim-user.ts';
 
@@ -8,15 +17,6 @@ import { createUser } from './sim-user.ts';
  * What went wrong with Dovecot's director, one by one, as fixed scripts (docs/ring-protocol.md, "Known defects").
  * Members are A (0), B (1), C (2). Two sessions of one user on two backends fail any of these tests.
  */
-
-const SLOW_MS = 1500;
-const SHORT_MS = 500;
-const TAGGED = [
-  mailServer(HOST_1),
-  mailServer(HOST_2),
-  mailServer(HOST_3, 'eu'),
-  mailServer(HOST_4, 'eu'),
-];
 
 describe('concurrent changes to the same backend on two directors', () => {
   // 2.3: of two weights that cross the smaller is taken, but each member announces the result anew, to the other as

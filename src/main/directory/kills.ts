@@ -173,8 +173,8 @@ export class Kills {
     const kill = this.#kills.get(userKey(host.tagIndex, userHash));
     if (kill === undefined) return false;
     if (kill.kind === KillKind.purge) kill.isUnsure = true;
-    const isFresh = barrier >= kill.barrier && barrier !== Number.POSITIVE_INFINITY;
-    if (!kill.isUnsure || !isFresh || kill.passedOn.size === MAX_PASSED_ON) return false;
+    if (!kill.isUnsure || !isFresh(kill, barrier) || kill.passedOn.size === MAX_PASSED_ON)
+      return false;
     const isFirst = !kill.passedOn.has(`${host.hostId} ${stampSecs}`);
     kill.passedOn.add(`${host.hostId} ${stampSecs}`);
     return isFirst;
@@ -189,8 +189,7 @@ export class Kills {
     // Who is unsure has nothing to set against it, and will ask.
     if (kill?.kind !== KillKind.move || kill.isUnsure) return false;
     const isKnown = kill.neighbourChanges === this.#core.ring.neighbourChanges;
-    const isFresh = newsBarrier >= kill.barrier && newsBarrier !== Number.POSITIVE_INFINITY;
-    return !isKnown || isFresh;
+    return !isKnown || isFresh(kill, newsBarrier);
   }
 
   /** A move to a host that is not there, any more or yet. No tag is known: each tag's user is meant. */
@@ -599,4 +598,9 @@ export class Kills {
       this.#startDelay(kill, nowMs);
     }
   }
+}
+
+/** The neighbour that the news comes from has passed the barrier of the order; of those that know none it is not known. */
+function isFresh(kill: UserKill, newsBarrier: number): boolean {
+  return newsBarrier >= kill.barrier && newsBarrier !== Number.POSITIVE_INFINITY;
 }

@@ -1,25 +1,21 @@
 import { describe, expect, test } from 'vitest';
 import type { Neighbour } from './neighbour.ts';
-import { A, B, C, HOST_1, HOST_2, PORT, type RigOptions, RingRig, START_SECS } from './ring-rig.ts';
+import { OURS, type Scene, synced } from './ours-ring.ts';
+import {
+  A,
+  B,
+  C,
+  HOST_1,
+  HOST_2,
+  PORT,
+  type RigOptions,
+  type RingRig,
+  START_SECS,
+} from './ring-rig.ts';
 
 const USER = 7;
 const KICK_DELAY_MS = 2000;
 const KILLED = `USER-KILLED\t${USER}`;
-const OURS = { ours: [A, C] };
-
-interface Scene {
-  readonly rig: RingRig;
-  readonly left: Neighbour;
-  readonly right: Neighbour;
-}
-
-function synced(options: RigOptions = OURS): Scene {
-  const scene = RingRig.synced(options);
-  scene.left.take();
-  scene.right.take();
-  return scene;
-}
-
 /** Brings back the SYNC of ours that the right neighbour was sent. */
 function bringSync({ rig, left, right }: Scene): void {
   rig.sync(right, left);

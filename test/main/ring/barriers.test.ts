@@ -1,24 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { Neighbour } from './neighbour.ts';
-import { A, B, C, HOST_1, HOST_2, PORT, type RigOptions, RingRig, START_SECS } from './ring-rig.ts';
+import { OURS, type Scene, synced } from './ours-ring.ts';
+import { A, B, C, HOST_1, HOST_2, PORT, RingRig, START_SECS } from './ring-rig.ts';
 
 const D = '10.9.0.4';
 const USER = 7;
-const OURS = { ours: [A, C] };
-
-interface Scene {
-  readonly rig: RingRig;
-  readonly left: Neighbour;
-  readonly right: Neighbour;
-}
-
-function synced(options: RigOptions = OURS): Scene {
-  const scene = RingRig.synced(options);
-  scene.left.take();
-  scene.right.take();
-  return scene;
-}
-
 const commandsOf = (neighbour: Neighbour): string[] => {
   return neighbour.take().map((line) => line.split('\t')[0]);
 };

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { server } from '../directory/test-directory.ts';
 import type { Neighbour } from './neighbour.ts';
+import { OURS } from './ours-ring.ts';
 import { A, B, C, HOST_1, HOST_2, HOST_3, PORT, RingRig, START_SECS } from './ring-rig.ts';
 
 const D = '10.9.0.4';
 const USER = 7;
-const OURS = { ours: [A, C] };
 
 const at = (secs: number): number => START_SECS - secs;
 const usersOf = (neighbour: Neighbour): string[] => {

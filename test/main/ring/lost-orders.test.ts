@@ -3,24 +3,17 @@ import { Barriers } from '../../../src/main/ring/barriers.ts';
 import { RingConnection } from '../../../src/main/ring/ring-connection.ts';
 import type { RingState } from '../../../src/main/ring/ring-state.ts';
 import type { Neighbour } from './neighbour.ts';
-import { A, B, C, HOST_1, HOST_2, PORT, RingRig, START_SECS } from './ring-rig.ts';
+import { type Scene, synced } from './ours-ring.ts';
+import { A, B, HOST_1, HOST_2, PORT, type RingRig, START_SECS } from './ring-rig.ts';
 
 const USER = 7;
-const OURS = { ours: [A, C] };
-
-function synced(): { rig: RingRig; left: Neighbour; right: Neighbour } {
-  const scene = RingRig.synced(OURS);
-  scene.left.take();
-  scene.right.take();
-  return scene;
-}
 
 const ordersOf = (neighbour: Neighbour, command: string): string[] => {
   return neighbour.take().filter((line) => line.startsWith(`${command}\t`));
 };
 
 /** Gives the order; before its SYNC is back, somebody to our left tells of a member that has come back. */
-function whileTheRingChanges(order: (rig: RingRig) => void): ReturnType<typeof synced> {
+function whileTheRingChanges(order: (rig: RingRig) => void): Scene {
   const scene = synced();
   const { rig, left, right } = scene;
   order(rig);
