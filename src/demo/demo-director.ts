@@ -11,7 +11,10 @@ export async function startDemoDirector(configFile: string): Promise<DemoDirecto
   const logDestination = join(dirname(configFile), 'log');
   const director = await startDirector({ config, mailServers, logDestination });
   return {
-    addresses: () => director.addresses(),
+    addresses: () =>
+      director.addresses().flatMap(({ protocol, host, port }) => {
+        return protocol === 'imap' || protocol === 'pop3' ? [{ protocol, host, port }] : [];
+      }),
     userCounts: () =>
       new Map(director.directory.status.hosts().map((host) => [host.ip, host.userCount])),
     stop: () => director.stop(),

@@ -1,17 +1,11 @@
 import { type Logger, pino } from 'pino';
 import type { Counter } from '../shared/memory/counters.ts';
-import type {
-  ProtocolName,
-  ServiceAddress,
-  SessionFilter,
-  WorkerSettings,
-} from '../shared/messages.ts';
+import type { ProtocolName, ServiceAddress, SessionFilter } from '../shared/messages.ts';
 import { compileUserHash } from '../shared/user-hash.ts';
 import type { AdminDirector } from './admin/admin-director.ts';
 import { AdminWork } from './admin/admin-work.ts';
 import { AdminListeners } from './admin-listeners.ts';
-import type { Config } from './config/config.ts';
-import { nearExpirySecs } from './directory/core.ts';
+import type { Config, ServiceConfig } from './config/config.ts';
 import { Directory, TICK_MS } from './directory/directory.ts';
 import type { FlushRequest } from './directory/flush-request.ts';
 import type { MailServer } from './directory/host-set.ts';
@@ -26,6 +20,7 @@ import { noRing, RunningRing } from './ring/running-ring.ts';
 import { EVERY_SESSION, type SessionList } from './session-list.ts';
 import type { DirectorSnapshot } from './snapshot/director-snapshot.ts';
 import { Supervisor } from './supervisor.ts';
+import { hasRing, readServerTls, readWorkerSettings } from './worker-settings.ts';
 
 export interface DirectorOptions {
   readonly config: Config;
@@ -65,7 +60,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
   const log = pino({ level: config.log.level, base: {} }, destination);
   const supervisor = new Supervisor({
     workers: config.workers,
-    settings: workerSettings(config, logDestination),
+    settings: await readWorkerSettings(config, mailServers, logDestination),
     services: config.services.map(toServiceAddress),
     log,
     now: Date.now,
@@ -124,7 +119,9 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     adminSocket: listeners.socketPath,
     adminPorts: () => listeners.adminPorts,
     httpPort: () => listeners.httpPort,
-    reload: () => listeners.reload(),
+    async reload() {
+      await Promise.all([listeners.reload(), reloadTls(config, supervisor, log)]);
+    },
     killWorker: (index) => supervisor.kill(index),
     async stop() {
       clearInterval(ticker);
@@ -166,16 +163,6 @@ async function openSnapshot(
     ...{ baseDir: config.baseDir, mailServers, now: Date.now },
     log: (level, text) => log[level](text),
   });
-}
-
-/** One that listens for others may be alone now, and be joined by others later. */
-function hasRing({ director }: Config): boolean {
-  return director.listen !== null;
-}
-
-function usableSecs(config: Config): number {
-  const { userExpireSecs } = config.director;
-  return userExpireSecs - nearExpirySecs(userExpireSecs, hasRing(config));
 }
 
 function createRing(config: Config, directory: Directory, log: Logger): RingEdge | null {
@@ -268,38 +255,17 @@ function createDirectory(
   return directory;
 }
 
-function toServiceAddress(service: Config['services'][number]): ServiceAddress {
-  return { protocol: service.protocol, host: service.listen.ip, port: service.listen.port };
+function toServiceAddress({ protocol, listen, tls, haproxy }: ServiceConfig): ServiceAddress {
+  return { protocol, host: listen.ip, port: listen.port, tls, haproxy };
 }
 
-function workerSettings(config: Config, logDestination: number | string): WorkerSettings {
-  return {
-    greeting: config.loginGreeting,
-    imapCapability: config.imapCapability,
-    imapLiteralMinus: config.imapLiteralMinus,
-    imapIdRetain: config.imapIdRetain,
-    disablePlaintextAuth: config.disablePlaintextAuth,
-    trustedNetworks: config.loginTrustedNetworks,
-    usernameChars: config.authUsernameChars,
-    usernameFormat: config.authUsernameFormat,
-    defaultRealm: config.authDefaultRealm,
-    usernameHash: config.director.usernameHash,
-    userUsableSecs: usableSecs(config),
-    authFailureDelayMs: config.authFailureDelayMs,
-    proxyTimeoutMs: config.loginProxyTimeoutMs,
-    proxyMaxReconnects: config.loginProxyMaxReconnects,
-    tcpKeepaliveMs: config.tcpKeepaliveMs,
-    maxPreloginPerAddress: config.limits.maxPreloginPerAddress,
-    maxSessions: config.limits.maxSessionsPerWorker,
-    backends: {
-      imap: backendSettings(config.backends.imap),
-      pop3: backendSettings(config.backends.pop3),
-    },
-    logLevel: config.log.level,
-    logDestination,
-  };
-}
-
-function backendSettings(backend: Config['backends']['imap']): WorkerSettings['backends']['imap'] {
-  return { port: backend.port, isTrusting: backend.trusted, useSasl: backend.sasl };
+/** New certificates for handshakes to come; what is no good leaves the old ones in use. */
+async function reloadTls(config: Config, supervisor: Supervisor, log: Logger): Promise<void> {
+  if (config.ssl === null) return;
+  try {
+    supervisor.useTls(await readServerTls(config.ssl, supervisor.ticketKeys));
+    log.info('certificates read again');
+  } catch (error) {
+    log.error({ error: (error as Error).message }, 'certificates are left as they are');
+  }
 }

@@ -8,6 +8,7 @@ import type { Publication } from '../shared/memory/directory-memory.ts';
 import { createRegistry } from '../shared/memory/session-registry.ts';
 import type {
   FromWorker,
+  ServerTls,
   ServiceAddress,
   SessionFilter,
   ToWorker,
@@ -68,12 +69,14 @@ export class Supervisor {
   readonly #pastCounters = new Map<string, number>();
   #directory: Directory | null = null;
   #services: readonly ServiceAddress[];
+  #settings: WorkerSettings;
   #lastWorkerId = 0;
   #isStopping = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#services = options.services;
+    this.#settings = options.settings;
     this.#pool = new Piscina({
       filename: new URL(WORKER_FILE, import.meta.url).href,
       minThreads: options.workers,
@@ -108,6 +111,17 @@ export class Supervisor {
 
   publish(publication: Publication): void {
     for (const worker of this.#running.values()) worker.publications.postMessage(publication);
+  }
+
+  /** For handshakes to come, of all workers that are and will be. */
+  useTls(tls: ServerTls | null): void {
+    this.#settings = { ...this.#settings, tls };
+    for (const worker of this.#running.values()) worker.control.postMessage({ kind: 'tls', tls });
+  }
+
+  /** Empty: there is no TLS. */
+  get ticketKeys(): Uint8Array {
+    return this.#settings.tls?.ticketKeys ?? new Uint8Array();
   }
 
   send(workerId: number, message: ToWorker): void {
@@ -166,11 +180,11 @@ export class Supervisor {
     const workerId = ++this.#lastWorkerId;
     const control = new MessageChannel();
     const publications = new MessageChannel();
-    const registry = createRegistry(this.#options.settings.maxSessions);
+    const registry = createRegistry(this.#settings.maxSessions);
     const counters = Counters.createBuffer();
     const start: WorkerStart = {
       workerId,
-      settings: this.#options.settings,
+      settings: this.#settings,
       services: this.#services,
       memory: directory.snapshot(),
       registry,

@@ -16,7 +16,13 @@ export interface WorkerStart {
   readonly publicationPort: MessagePort;
 }
 
-export const ProtocolName = { imap: 'imap', pop3: 'pop3' } as const;
+export const ProtocolName = {
+  imap: 'imap',
+  pop3: 'pop3',
+  lmtp: 'lmtp',
+  submission: 'submission',
+  managesieve: 'managesieve',
+} as const;
 export type ProtocolName = (typeof ProtocolName)[keyof typeof ProtocolName];
 
 /** A listener. Port 0 is chosen by the first worker and used by all. */
@@ -24,11 +30,42 @@ export interface ServiceAddress {
   readonly protocol: ProtocolName;
   readonly host: string;
   readonly port: number;
+  readonly tls: TlsMode;
+  /** Every connection begins with a PROXY header. */
+  readonly haproxy: boolean;
+}
+
+export type TlsMode = 'off' | 'starttls' | 'implicit';
+
+/** Towards clients; contents of files, not their names. */
+export interface ServerTls {
+  /** The first is the one for clients that name no host, or one that no other is for. */
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[];
+  readonly minProtocol: 'TLSv1.2' | 'TLSv1.3';
+  /** OpenSSL's cipher list; '' = Node's. */
+  readonly cipherList: string;
+  /** Authorities of client certificates, PEM; '' = none is asked for. */
+  readonly clientCa: string;
+  /** A client without a certificate is refused. */
+  readonly requiresClientCertificate: boolean;
+  /** Field of the subject that is the user name: 'commonName', …; RFC 4514 or OpenSSL short names. */
+  readonly certificateUserField: string;
+  /** 48 bytes that session tickets are sealed with, the same on all workers. */
+  readonly ticketKeys: Uint8Array;
 }
 
 /** How to reach the backends, per protocol. */
 export interface BackendSettings {
   readonly port: number;
+  readonly tls: TlsMode;
+  /** Authorities of the backends' certificates, PEM; '' = the system's. */
+  readonly ca: string;
+  /** The certificate must be one of `fingerprints`, if there are any, else be signed and name the backend. */
+  readonly verify: boolean;
+  /** SHA-256 of whole certificates, 64 lower-case hex digits. */
+  readonly fingerprints: readonly string[];
+  /** The PROXY header that a connection begins with. */
+  readonly haproxy: 'off' | 'v1' | 'v2';
   /** The backend trusts us: ID fields or XCLIENT are sent. */
   readonly isTrusting: boolean;
   /** Log in by AUTHENTICATE/AUTH PLAIN instead of LOGIN or USER/PASS. */
@@ -41,8 +78,20 @@ export interface WorkerSettings {
   readonly imapCapability: string;
   readonly imapLiteralMinus: boolean;
   readonly imapIdRetain: boolean;
+  readonly hostname: string;
+  readonly submissionCapabilities: readonly string[];
+  readonly submissionMaxMailSize: number;
+  readonly sieveImplementation: string;
+  readonly sieveExtensions: string;
+  readonly sieveNotify: string;
+  /** Characters that each end the user's part of a recipient; '' = none does. LMTP. */
+  readonly recipientDelimiter: string;
   readonly disablePlaintextAuth: boolean;
   readonly trustedNetworks: readonly string[];
+  readonly haproxyNetworks: readonly string[];
+  readonly haproxyTimeoutMs: number;
+  /** Null: there is no TLS towards clients. Reloads bring a new one. */
+  readonly tls: ServerTls | null;
   readonly usernameChars: string;
   readonly usernameFormat: '%Lu' | '%u' | '';
   readonly defaultRealm: string;
@@ -56,6 +105,8 @@ export interface WorkerSettings {
   readonly maxPreloginPerAddress: number;
   readonly maxSessions: number;
   readonly backends: Readonly<Record<ProtocolName, BackendSettings>>;
+  /** Host names of backends that the configuration gave by name, by address. */
+  readonly backendNames: Readonly<Record<string, string>>;
   readonly logLevel: string;
   /** File descriptor number or path of the log. */
   readonly logDestination: number | string;
@@ -116,6 +167,8 @@ export type ToWorker =
       /** 0, then what the last answer said. */
       readonly from: number;
     }
+  /** Takes the place of WorkerSettings.tls for handshakes to come. */
+  | { readonly kind: 'tls'; readonly tls: ServerTls | null }
   | { readonly kind: 'stop' };
 
 export type FromWorker =

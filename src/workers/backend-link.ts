@@ -1,9 +1,11 @@
 import type net from 'node:net';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { Counter } from '../shared/memory/counters.ts';
-import type { ListedSession } from '../shared/messages.ts';
+import type { ListedSession, TlsMode } from '../shared/messages.ts';
+import type { LoginRoute } from './auth/login-route.ts';
 import type { ConnectOutcome } from './backend-health.ts';
 import type { DirectoryClient, HostWaiter } from './directory-client.ts';
-import { connectOwned, type SocketOwner } from './owned-socket.ts';
+import { connectOwned, connectOwnedTls, type SocketOwner, upgradeOwned } from './owned-socket.ts';
 import type { EndReason } from './protocols/end-reason.ts';
 import type {
   BackendEngine,
@@ -22,6 +24,8 @@ const RECONNECT_MIN_LEFT_MS = 1100;
 export interface LoginStages {
   lookup: number;
   connect: number;
+  /** With STARTTLS: the greeting and what was said before TLS too. */
+  tls: number;
   greeting: number;
   auth: number;
 }
@@ -50,6 +54,9 @@ const RETRIED: Readonly<Record<LoginFailure['kind'], boolean>> = {
   'remote-config': false,
   internal: false,
   auth: false,
+  authz: false,
+  expired: false,
+  disabled: false,
   'auth-reply': false,
   unavailable: false,
 };
@@ -65,6 +72,12 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
   readonly #ownPort: number | undefined;
   #owner: LinkOwner | null;
   #login: BackendLogin | null;
+  readonly #route: Pick<LoginRoute, 'tag' | 'user' | 'host' | 'verifiesTls'>;
+  readonly #port: number;
+  readonly #tls: TlsMode;
+  readonly #timeoutMs: number;
+  /** TLS has begun and is not done. */
+  #isHandshaking = false;
   #engine: BackendEngine | null = null;
   #socket: net.Socket | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -80,11 +93,22 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
   #startedMs: number;
   #stageMs: number;
   ip = '';
-  readonly stages: LoginStages = { lookup: 0, connect: 0, greeting: 0, auth: 0 };
+  readonly stages: LoginStages = { lookup: 0, connect: 0, tls: 0, greeting: 0, auth: 0 };
 
   /** @param client the connection it is for: a backend at its local address would be ourselves */
-  constructor(context: WorkerContext, login: BackendLogin, client: net.Socket, owner: LinkOwner) {
+  constructor(
+    context: WorkerContext,
+    login: BackendLogin,
+    route: LoginRoute,
+    client: net.Socket,
+    owner: LinkOwner,
+  ) {
     this.#context = context;
+    const { tag, user, host, verifiesTls } = route;
+    this.#route = { tag, user, host, verifiesTls };
+    this.#port = route.port ?? context.backend.port;
+    this.#tls = route.tls ?? context.backend.tls;
+    this.#timeoutMs = route.timeoutMs ?? context.settings.proxyTimeoutMs;
     this.#ownIp = client.localAddress;
     this.#ownPort = client.localPort;
     this.#directory = context.directory;
@@ -113,9 +137,15 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
     return this.#attempts;
   }
 
-  start(tagIndex: number, userHash: number): void {
+  start(): void {
+    const { tag, user } = this.#route;
+    const tagIndex = this.#context.tagIndex(tag);
+    if (tagIndex < 0) {
+      this.#fail({ kind: 'unavailable' }, `no backend has the tag ${tag}`);
+      return;
+    }
     this.#isWaiting = true;
-    if (!this.#directory.enter(tagIndex, userHash, this, nowSecs())) {
+    if (!this.#directory.enter(tagIndex, this.#context.hashUser(user), this, nowSecs())) {
       this.#isWaiting = false;
       this.#context.counters.add(Counter.limited);
       this.#fail({ kind: 'internal' }, 'limits.max_sessions_per_worker reached');
@@ -133,8 +163,8 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
     }
     this.stages.lookup = this.#endStage();
     this.#startedMs = this.#stageMs;
-    this.ip = this.#context.hostAddress(hostId);
-    if (this.ip === this.#ownIp && this.#context.backend.port === this.#ownPort) {
+    this.ip = this.#route.host ?? this.#context.hostAddress(hostId);
+    if (this.ip === this.#ownIp && this.#port === this.#ownPort) {
       this.#fail({ kind: 'internal' }, 'proxying loops to itself');
       return;
     }
@@ -160,8 +190,7 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
 
   #attempt(): void {
     const login = this.#login!;
-    const { port } = this.#context.backend;
-    const key = `${this.ip}:${port}`;
+    const key = this.#key();
     if (!this.#context.health.mayConnect(key, performance.now())) {
       this.#fail({ kind: 'connect' }, `${key} is down: not tried`, false);
       return;
@@ -171,7 +200,53 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
     this.#attemptMs = performance.now();
     this.#stageMs = this.#attemptMs;
     this.#engine = this.#context.protocol.createBackend(login, this);
-    this.#socket = connectOwned(this.ip, port, this.#context.settings.tcpKeepaliveMs, this);
+    const { tcpKeepaliveMs } = this.#context.settings;
+    if (this.#tls === 'implicit') {
+      this.#isHandshaking = true;
+      const options = this.#tlsOptions();
+      this.#socket = connectOwnedTls(this.ip, this.#port, tcpKeepaliveMs, this, options);
+    } else {
+      this.#socket = connectOwned(this.ip, this.#port, tcpKeepaliveMs, this);
+    }
+  }
+
+  #key(): string {
+    return `${this.ip}:${this.#port}`;
+  }
+
+  // TLS
+
+  #tlsOptions(): ConnectionOptions {
+    const name = this.#context.hostName(this.ip);
+    const options = this.#context.backendTls.connectOptions(this.#key(), name);
+    return this.#route.verifiesTls === false ? { ...options, rejectUnauthorized: false } : options;
+  }
+
+  startTls(): void {
+    this.#isHandshaking = true;
+    this.#socket = upgradeOwned(this.#socket!, this, this.#tlsOptions());
+  }
+
+  onSecure(socket: TLSSocket): void {
+    if (socket !== this.#socket) return;
+    this.#isHandshaking = false;
+    this.stages.tls = this.#endStage();
+    const { backendTls } = this.#context;
+    const complaint = this.#route.verifiesTls === false ? '' : backendTls.complaint(socket);
+    if (complaint !== '') {
+      this.#fail({ kind: 'internal' }, `TLS: ${complaint}`);
+      return;
+    }
+    const key = this.#key();
+    socket.on('session', (session) => backendTls.remember(key, session));
+    if (this.#tls === 'starttls') this.#engine?.tlsStarted();
+  }
+
+  /** Whatever the backend's certificate has wrong it will have wrong next time. */
+  #handshakeFailed(error: NodeJS.ErrnoException): void {
+    this.#context.backendTls.forget(this.#key());
+    const isNetwork = error.syscall !== undefined;
+    this.#fail({ kind: isNetwork ? 'connect' : 'internal' }, `TLS: ${error.message}`);
   }
 
   onConnect(): void {
@@ -182,8 +257,7 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
   #settle(outcome: ConnectOutcome): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    const key = `${this.ip}:${this.#context.backend.port}`;
-    this.#context.health.settled(key, outcome, this.#attemptMs, performance.now());
+    this.#context.health.settled(this.#key(), outcome, this.#attemptMs, performance.now());
   }
 
   #timedOut(): void {
@@ -225,7 +299,7 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
   }
 
   #timeLeftMs(): number {
-    return this.#startedMs + this.#context.settings.proxyTimeoutMs - performance.now();
+    return this.#startedMs + this.#timeoutMs - performance.now();
   }
 
   #endStage(): number {
@@ -265,8 +339,9 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
 
   // Socket
 
-  onData(): void {
-    // Backend sockets deliver by onRead().
+  /** TLS that was begun on an open connection delivers so. */
+  onData(socket: net.Socket, chunk: Buffer): void {
+    if (!this.onRead(socket, chunk) && socket === this.#socket) socket.pause();
   }
 
   onRead(socket: net.Socket, chunk: Buffer): boolean {
@@ -291,7 +366,8 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
     if (socket !== this.#socket) return;
     if (this.#login !== null) {
       this.#settle('failed');
-      this.#fail({ kind: 'connect' }, error.message);
+      if (this.#isHandshaking) this.#handshakeFailed(error);
+      else this.#fail({ kind: 'connect' }, error.message);
     }
   }
 

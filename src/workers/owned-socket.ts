@@ -1,8 +1,11 @@
 import net from 'node:net';
+import tls from 'node:tls';
 
 /** Who gets a socket's events. The listeners below are shared by all sockets: no closures. */
 export interface SocketOwner {
   onConnect(socket: net.Socket): void;
+  /** The TLS handshake is done. */
+  onSecure(socket: tls.TLSSocket): void;
   /** `chunk` may be kept. */
   onData(socket: net.Socket, chunk: Buffer): void;
   /** `chunk` lies in the worker's read buffer: good until this returns. False: stop reading. */
@@ -44,6 +47,13 @@ function connectListener(this: OwnedSocket): void {
     this[OWNER].onFault(fault);
   }
 }
+function secureListener(this: OwnedSocket): void {
+  try {
+    this[OWNER].onSecure(this as net.Socket as OwnedSocket & tls.TLSSocket);
+  } catch (fault) {
+    this[OWNER].onFault(fault);
+  }
+}
 function dataListener(this: OwnedSocket, chunk: Buffer): void {
   try {
     this[OWNER].onData(this, chunk);
@@ -77,6 +87,59 @@ function closeListener(this: OwnedSocket): void {
 export function ownAccepted(socket: net.Socket, owner: SocketOwner): void {
   own(socket, owner);
   socket.on('data', dataListener);
+}
+
+/** As ownAccepted(), of a socket that is accepted in every respect but for its input, which is not ours yet. */
+export function ownUnread(socket: net.Socket, owner: SocketOwner): void {
+  own(socket, owner);
+}
+
+/** The input of an accepted socket goes to somebody else from now on: TLS. */
+export function releaseInput(socket: net.Socket): void {
+  socket.off('data', dataListener);
+}
+
+/** Takes over a TLS socket on top of an accepted one; onSecure() follows. */
+export function ownSecured(socket: tls.TLSSocket, owner: SocketOwner): void {
+  own(socket, owner);
+  // The accepting side has no other event for the end of the handshake.
+  socket.once('secure', secureListener);
+  socket.on('data', dataListener);
+}
+
+/** As connectOwned(), with TLS from the first byte; onConnect(), then onSecure(). */
+export function connectOwnedTls(
+  ip: string,
+  port: number,
+  keepAliveMs: number,
+  owner: SocketOwner,
+  options: tls.ConnectionOptions,
+): tls.TLSSocket {
+  const socket = tls.connect({
+    ...options,
+    ...{ host: ip, port, allowHalfOpen: true },
+    // Missing in the types of Node 24, not in Node.
+    ...({ onread } as object),
+  });
+  socket.setNoDelay(true);
+  if (keepAliveMs > 0) socket.setKeepAlive(true, keepAliveMs);
+  own(socket, owner);
+  socket.once('connect', connectListener);
+  socket.once('secureConnect', secureListener);
+  return socket;
+}
+
+/** Begins TLS on an open connection of connectOwned(); its input arrives by onData() from then on. */
+export function upgradeOwned(
+  socket: net.Socket,
+  owner: SocketOwner,
+  options: tls.ConnectionOptions,
+): tls.TLSSocket {
+  const secured = tls.connect({ ...options, socket });
+  own(secured, owner);
+  secured.once('secureConnect', secureListener);
+  secured.on('data', dataListener);
+  return secured;
 }
 
 /** Opens a connection whose input arrives by onRead(). `ip` is an address, not a name. */

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 
 /** What Node keeps behind a socket; only the descriptor is of interest. */
 interface SocketHandle {
@@ -11,6 +12,8 @@ interface SocketHandle {
  * for at every write: a descriptor kept beyond the socket's life could be somebody else's.
  */
 function writableFd(socket: Socket): number {
+  // It would say the descriptor of the connection below it, where plain bytes have no business.
+  if (socket instanceof TLSSocket) return -1;
   const handle = (socket as unknown as { _handle: SocketHandle | null })._handle;
   if (socket.destroyed || handle === null || socket.writableLength > 0) return -1;
   return handle.fd ?? -1;

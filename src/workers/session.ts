@@ -1,12 +1,21 @@
 import type net from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { Counter } from '../shared/memory/counters.ts';
-import type { ListedSession } from '../shared/messages.ts';
+import type { ListedSession, ServiceAddress } from '../shared/messages.ts';
 import { normaliseUser } from '../shared/user-name.ts';
+import { type Authenticator, type LoginRoute, passthroughRoute } from './auth/login-route.ts';
 import { BackendLink, type LinkOwner } from './backend-link.ts';
-import { connectionFacts, withIdentity } from './connection-facts.ts';
-import { ownAccepted, type SocketOwner } from './owned-socket.ts';
+import { connectionFacts, withIdentity, withTls } from './connection-facts.ts';
+import {
+  ownAccepted,
+  ownSecured,
+  ownUnread,
+  releaseInput,
+  type SocketOwner,
+} from './owned-socket.ts';
 import type { EndReason } from './protocols/end-reason.ts';
 import {
+  type BackendLogin,
   type ClientEngine,
   type ClientSink,
   type ConnectionFacts,
@@ -18,6 +27,7 @@ import {
   type StreamWatch,
 } from './protocols/engine.ts';
 import { relayWrite } from './relay-write.ts';
+import type { ServerTlsContext } from './tls/server-tls.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** A connection that is not logged in lives this long, whatever it does. */
@@ -38,13 +48,16 @@ const Phase = {
 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
 
-/** Tag of users without director_tag. */
-const DEFAULT_TAG_INDEX = 0;
-
 /** One client connection, from accept to close. */
 export class Session implements SocketOwner, ClientSink, LinkOwner {
   readonly #context: WorkerContext;
-  readonly #client: net.Socket;
+  /** The TCP connection, or TLS on top of it once it has begun. */
+  #client: net.Socket;
+  /** The connection as it was accepted: what a client has said in the clear is forgotten with STARTTLS. */
+  #accepted: ConnectionFacts | null;
+  /** Set while a handshake is on. */
+  #handshake: ServerTlsContext | null = null;
+  #wantsTls = false;
   /** Null once it is logged in; what is asked for later is in the three below. */
   #facts: ConnectionFacts | null = null;
   #sessionId = '';
@@ -55,6 +68,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   #watch: StreamWatch | null = null;
   #credentials: Credentials | null = null;
   #user = '';
+  #names: LoginRoute['names'] = {};
   #phase: Phase = Phase.prelogin;
   #timer: NodeJS.Timeout | null = null;
   #forward: [string, string][] | null = null;
@@ -70,35 +84,86 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   /** When the login began, then when it was accepted. */
   #sinceMs = 0;
 
-  constructor(context: WorkerContext, client: net.Socket) {
+  constructor(context: WorkerContext, service: ServiceAddress, client: net.Socket) {
     this.#context = context;
     this.#client = client;
-    const facts = connectionFacts(context, client);
+    const facts = connectionFacts(context, service, client);
+    this.#accepted = facts;
     this.#learn(facts);
     context.counters.add(Counter.accepted);
     context.sessions.add(this);
-    ownAccepted(client, this);
+    const isImplicitTls = service.tls === 'implicit';
+    if (isImplicitTls) ownUnread(client, this);
+    else ownAccepted(client, this);
     if (!context.prelogin.enter(facts.remoteIp)) {
-      this.#refuseConnection();
+      this.#refuseConnection(isImplicitTls);
       return;
     }
     this.#preloginIp = facts.remoteIp;
     this.#timer = setTimeout(preloginTimeout, PRELOGIN_TIMEOUT_MS, this);
-    this.#engine = context.protocol.createClient(facts, context.engineOptions, this);
-    this.#engine.start();
-    this.#flush();
+    if (isImplicitTls) this.#startHandshake();
+    else this.#greet(facts);
   }
 
-  #refuseConnection(): void {
+  #refuseConnection(isImplicitTls: boolean): void {
     const { counters, log, protocol, engineOptions } = this.#context;
     const facts = this.#facts!;
     counters.add(Counter.limited);
     log.warn(this.#logFields(), 'limits.max_prelogin_per_address reached');
-    this.#client.write(
-      protocol.createClient(facts, engineOptions, this).goodbye('limit'),
-      'latin1',
-    );
+    if (!isImplicitTls) {
+      const goodbye = protocol.createClient(facts, engineOptions, this).goodbye('limit');
+      this.#client.write(goodbye, 'latin1');
+    }
     this.#linger();
+  }
+
+  #greet(facts: ConnectionFacts): void {
+    const { protocol, engineOptions } = this.#context;
+    this.#engine = protocol.createClient(facts, engineOptions, this);
+    this.#engine.start();
+    this.#flush();
+  }
+
+  // TLS
+
+  startTls(): void {
+    this.#wantsTls = true;
+  }
+
+  #startHandshake(): void {
+    const server = this.#context.serverTls.current;
+    if (server === null) {
+      this.#end('TLS was switched off');
+      return;
+    }
+    this.#handshake = server;
+    releaseInput(this.#client);
+    const secured = server.accept(this.#client);
+    this.#client = secured;
+    ownSecured(secured, this);
+  }
+
+  onSecure(socket: TLSSocket): void {
+    const server = this.#handshake;
+    if (server === null || this.#phase !== Phase.prelogin) return;
+    this.#handshake = null;
+    const handshake = server.handshakeFacts(socket);
+    if (handshake === null) {
+      this.#context.counters.add(Counter.badInput);
+      this.#context.log.info(this.#logFields(), 'client certificate missing or not valid');
+      this.#end('client certificate');
+      return;
+    }
+    const facts = withTls(this.#context, this.#accepted!, handshake);
+    this.#accepted = facts;
+    this.#forward = null;
+    this.#learn(facts);
+    if (this.#engine === null) {
+      this.#greet(facts);
+    } else {
+      this.#engine.tlsStarted(facts);
+      this.#flush();
+    }
   }
 
   // Client socket
@@ -125,7 +190,8 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     }
   }
 
-  onEnd(): void {
+  onEnd(socket: net.Socket): void {
+    if (socket !== this.#client) return;
     if (this.#phase !== Phase.relaying) {
       // A client that has closed its half before it logged in gets no further than this.
       this.#end(this.#closeReason === '' ? 'disconnected by client' : this.#closeReason);
@@ -136,8 +202,12 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#halfClosed();
   }
 
-  onError(): void {
+  onError(socket: net.Socket, error: NodeJS.ErrnoException): void {
     // 'close' follows.
+    if (socket !== this.#client || this.#handshake === null) return;
+    this.#context.counters.add(Counter.badInput);
+    const detail = error.code ?? error.message;
+    this.#context.log.info({ ...this.#logFields(), detail }, 'TLS handshake failed');
   }
 
   /** A bug of ours: costs this session, and nobody else. */
@@ -146,7 +216,8 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#end('internal fault');
   }
 
-  onClose(): void {
+  onClose(socket: net.Socket): void {
+    if (socket !== this.#client) return;
     this.#end(this.#closeReason === '' ? 'disconnected by client' : this.#closeReason);
   }
 
@@ -160,37 +231,72 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#client.pause();
     this.#credentials = credentials;
     const context = this.#context;
-    const user = normaliseUser(credentials.user, context.userNameRules);
+    const name = credentials.authzid === '' ? credentials.user : credentials.authzid;
+    const user = normaliseUser(name, context.userNameRules);
     if (user === null) {
       this.refuseLater();
       return;
     }
     this.#user = user;
     this.#sinceMs = Date.now();
-    const facts = this.#facts!;
-    const link = new BackendLink(
-      context,
-      {
-        user,
-        password: credentials.password,
-        sendIdentity: context.backend.isTrusting,
-        facts,
-        forward: this.#forward ?? [],
-        askedCapability: this.#engine!.askedCapability,
-        retainedId: this.#engine!.retainedId,
-        useSasl: context.backend.useSasl,
-      },
-      this.#client,
-      this,
-    );
-    this.#link = link;
     this.#credentials = { ...credentials, password: '' };
+    if (context.auth === null) {
+      this.#connect(passthroughRoute(user, credentials, context.backend));
+    } else {
+      void this.#authenticate(context.auth, user, credentials);
+    }
+  }
+
+  async #authenticate(auth: Authenticator, user: string, credentials: Credentials): Promise<void> {
+    const engine = this.#engine;
+    const { protocol } = this.#context;
+    const request = { user, credentials, protocol: protocol.name, facts: this.#facts! };
+    const verdict = await auth.authenticate(request);
+    // The client may have gone meanwhile, or been told to go.
+    if (this.#engine !== engine || this.#phase !== Phase.prelogin) return;
+    if (verdict.kind === 'route') this.#connect(verdict.route);
+    else this.#refuseLogin(verdict.failure, verdict.detail);
+  }
+
+  #connect(route: LoginRoute): void {
+    const context = this.#context;
+    const facts = this.#facts!;
+    this.#user = route.user;
+    this.#names = route.names;
+    const login: BackendLogin = {
+      user: route.backendUser,
+      password: route.password,
+      master: route.master,
+      mechanism: route.mechanism,
+      isNoAuth: route.isNoAuth,
+      startTls: (route.tls ?? context.backend.tls) === 'starttls',
+      mayPipeline: route.mayPipeline,
+      hostname: context.settings.hostname,
+      sendIdentity: route.sendIdentity,
+      facts,
+      forward: [...(this.#forward ?? []), ...route.forward],
+      hints: this.#engine!.hints,
+    };
+    const link = new BackendLink(context, login, route, this.#client, this);
+    this.#link = link;
     if (facts.ttl <= 1) {
       link.abandon();
       this.linkFailed({ kind: 'remote-config' }, 'proxying appears to be looping (TTL=0)');
       return;
     }
-    link.start(DEFAULT_TAG_INDEX, context.hashUser(user));
+    link.start();
+  }
+
+  /** No backend was asked. */
+  #refuseLogin(failure: LoginFailure, detail: string): void {
+    const { log, counters } = this.#context;
+    const isFailure = failure.kind === 'unavailable' || failure.kind === 'internal';
+    const mechanism = this.#credentials?.mechanism;
+    const fields = { ...this.#logFields(), user: this.#user, mechanism, detail };
+    counters.add(isFailure ? Counter.loginsFailed : Counter.loginsRefused);
+    if (isFailure) log.error(fields, 'login failed');
+    else log.info(fields, 'login refused');
+    this.#failLogin(failure);
   }
 
   refuseLater(): void {
@@ -235,7 +341,10 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
         return;
       }
     }
-    if (this.#closeReason !== '' && this.#phase === Phase.prelogin) {
+    if (this.#wantsTls) {
+      this.#wantsTls = false;
+      this.#startHandshake();
+    } else if (this.#closeReason !== '' && this.#phase === Phase.prelogin) {
       if (this.#closeReason !== LOGGED_OUT) {
         this.#context.counters.add(Counter.badInput);
         this.#context.log.info(this.#logFields(), this.#closeReason);
@@ -267,6 +376,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     }
     this.#client.resume();
     this.#facts = null;
+    this.#accepted = null;
     this.#forward = null;
     this.#leavePrelogin();
     context.counters.add(Counter.loginsOk);
@@ -340,9 +450,9 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#unsentBytes = unsentBytes;
   }
 
-  /** The session is logged in, or is being so, under this name. There are no alternative names yet. */
+  /** The session is logged in, or is being so, under this name, or has it as an alternative one. */
   hasName(field: string, value: string): boolean {
-    return field === 'user' && value === this.#user;
+    return field === 'user' ? value === this.#user : this.#names[field] === value;
   }
 
   listing(): ListedSession {

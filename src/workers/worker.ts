@@ -8,13 +8,15 @@ import { SessionRegistryWriter } from '../shared/memory/session-registry.ts';
 import type {
   FromWorker,
   ProtocolName,
+  ServerTls,
   ServiceAddress,
   SessionFilter,
   ToWorker,
   WorkerStart,
 } from '../shared/messages.ts';
 import { compileUserHash } from '../shared/user-hash.ts';
-import { normaliseUser } from '../shared/user-name.ts';
+import { normaliseUser, type UserNameRules } from '../shared/user-name.ts';
+import type { SaslMechanism } from '../shared/wire/sasl.ts';
 import { BackendHealth } from './backend-health.ts';
 import type { BackendLink } from './backend-link.ts';
 import { DirectoryClient } from './directory-client.ts';
@@ -26,6 +28,8 @@ import { imapProtocol } from './protocols/imap/protocol.ts';
 import { pop3Protocol } from './protocols/pop3/protocol.ts';
 import { Session } from './session.ts';
 import { listSessions } from './session-list.ts';
+import { BackendTls } from './tls/backend-tls.ts';
+import { ServerTlsContext } from './tls/server-tls.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** Connections that the kernel holds for a worker that is busy. */
@@ -37,10 +41,17 @@ const STOP_GRACE_MS = 1000;
 
 /** A log line waits this long at most. */
 const LOG_FLUSH_MS = 100;
-const PROTOCOLS: Readonly<Record<ProtocolName, Protocol>> = {
-  imap: imapProtocol,
-  pop3: pop3Protocol,
-};
+/** The protocols whose connections are one login each. */
+const LOGIN_PROTOCOLS: readonly Protocol[] = [imapProtocol, pop3Protocol];
+
+/** What needs no database of ours: the backend gets the same password or token. */
+const PASSTHROUGH_MECHANISMS: readonly SaslMechanism[] = ['PLAIN', 'LOGIN'];
+/** Tag of users without director_tag. */
+const DEFAULT_TAG_INDEX = 0;
+
+function serverTls(settings: ServerTls | null): ServerTlsContext | null {
+  return settings === null ? null : new ServerTlsContext(settings);
+}
 
 /** The task of one worker thread: serves connections until main says stop. */
 export default async function runWorker(start: WorkerStart): Promise<void> {
@@ -55,7 +66,9 @@ class Worker {
   readonly #servers: net.Server[] = [];
   readonly #destination: ReturnType<typeof openLog>;
   readonly #hashUser: (user: string) => number;
-  readonly #contexts: Readonly<Record<ProtocolName, WorkerContext>>;
+  readonly #contexts: ReadonlyMap<ProtocolName, WorkerContext>;
+  readonly #userNameRules: UserNameRules;
+  readonly #serverTls: { current: ServerTlsContext | null };
 
   constructor(start: WorkerStart) {
     this.#start = start;
@@ -73,10 +86,16 @@ class Worker {
     );
     this.#hashUser = compileUserHash(settings.usernameHash);
     this.#destination = openLog(settings.logDestination);
+    this.#userNameRules = {
+      chars: settings.usernameChars,
+      format: settings.usernameFormat,
+      defaultRealm: settings.defaultRealm,
+    };
+    this.#serverTls = { current: serverTls(settings.tls) };
     this.#contexts = this.#createContexts();
   }
 
-  #createContexts(): Record<ProtocolName, WorkerContext> {
+  #createContexts(): Map<ProtocolName, WorkerContext> {
     const { settings, counters, workerId } = this.#start;
     const shared = {
       settings,
@@ -85,12 +104,17 @@ class Worker {
         imapCapability: settings.imapCapability,
         imapLiteralMinus: settings.imapLiteralMinus,
         imapIdRetain: settings.imapIdRetain,
+        hostname: settings.hostname,
+        submissionCapabilities: settings.submissionCapabilities,
+        submissionMaxMailSize: settings.submissionMaxMailSize,
+        sieveImplementation: settings.sieveImplementation,
+        sieveExtensions: settings.sieveExtensions,
+        sieveNotify: settings.sieveNotify,
       },
-      userNameRules: {
-        chars: settings.usernameChars,
-        format: settings.usernameFormat,
-        defaultRealm: settings.defaultRealm,
-      },
+      serverTls: this.#serverTls,
+      auth: null,
+      mechanisms: PASSTHROUGH_MECHANISMS,
+      userNameRules: this.#userNameRules,
       isTrusted: compileNetworks(settings.trustedNetworks),
       directory: this.#directory,
       health: new BackendHealth(),
@@ -99,12 +123,21 @@ class Worker {
       log: pino({ level: settings.logLevel, base: { worker: workerId } }, this.#destination),
       sessions: this.#sessions,
       hashUser: this.#hashUser,
+      tagIndex: (tag: string) => (tag === '' ? DEFAULT_TAG_INDEX : this.#reader.tagIndex(tag)),
       hostAddress: (hostId: number) => this.#reader.hosts.ip(hostId),
+      hostName: (ip: string) => settings.backendNames[ip] ?? ip,
     };
-    return {
-      imap: { ...shared, protocol: PROTOCOLS.imap, backend: settings.backends.imap },
-      pop3: { ...shared, protocol: PROTOCOLS.pop3, backend: settings.backends.pop3 },
-    };
+    const contexts = new Map<ProtocolName, WorkerContext>();
+    for (const protocol of LOGIN_PROTOCOLS) {
+      const backend = settings.backends[protocol.name];
+      contexts.set(protocol.name, {
+        ...shared,
+        protocol,
+        backend,
+        backendTls: new BackendTls(backend),
+      });
+    }
+    return contexts;
   }
 
   async run(): Promise<void> {
@@ -147,6 +180,9 @@ class Worker {
       case 'kick-field':
         this.#kickField(message.killId, message.field, message.value);
         break;
+      case 'tls':
+        this.#serverTls.current = serverTls(message.tls);
+        break;
       case 'list-sessions':
         this.#listSessions(message.requestId, message.filter, message.from);
         break;
@@ -166,7 +202,7 @@ class Worker {
   }
 
   #listSessions(requestId: number, filter: SessionFilter, from: number): void {
-    const rules = this.#contexts.imap.userNameRules;
+    const rules = this.#userNameRules;
     // A name that cannot be anybody's is nobody's.
     const user = filter.user === null ? null : (normaliseUser(filter.user, rules) ?? '');
     const named = { ...filter, user };
@@ -179,7 +215,9 @@ class Worker {
   }
 
   async #listen(service: ServiceAddress): Promise<ServiceAddress> {
-    const context = this.#contexts[service.protocol];
+    const context = this.#contexts.get(service.protocol);
+    if (context === undefined)
+      throw new Error(`${service.protocol} is not supported by this version`);
     const keepAliveMs = context.settings.tcpKeepaliveMs;
     const server = net.createServer(
       {
@@ -189,7 +227,7 @@ class Worker {
         keepAliveInitialDelay: keepAliveMs,
       },
       (socket) => {
-        new Session(context, socket);
+        new Session(context, service, socket);
       },
     );
     this.#servers.push(server);

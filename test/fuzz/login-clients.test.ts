@@ -127,6 +127,7 @@ function converse(
       outcome.events.push('refuse');
       if (!isLate) answer();
     },
+    startTls: () => expect.unreachable(),
     identify: (identity) => {
       expect(isTrusted).toBe(true);
       outcome.events.push(identity);
@@ -193,6 +194,7 @@ describe.each([
           login: () => undefined,
           refuseLater: () => undefined,
           identify: () => undefined,
+          startTls: () => expect.unreachable(),
           close: () => expect.unreachable(),
         });
         const login = protocol === imapProtocol ? 'a LOGIN b c\r\n' : 'USER b\r\nPASS c\r\n';

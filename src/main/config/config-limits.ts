@@ -23,5 +23,11 @@ export const configLimits = {
   /** Of a file that the configuration names. */
   pathBytes: 4095,
   workers: 256,
+  /** Further certificates, for other host names. */
+  certificates: 1000,
+  fingerprints: 64,
+  words: 64,
+  /** Names of Sieve extensions. */
+  sieveChars: 2048,
   hostNameChars: 253,
 } as const;

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { errorCode } from '../../shared/errors.ts';
+import type { ProtocolName, TlsMode } from '../../shared/messages.ts';
 import { ConfigError, type ConfigProblem, type Position, showFound } from './config-error.ts';
 import { configLimits } from './config-limits.ts';
 import type { MailServerSpec } from './mail-server-spec.ts';
@@ -15,8 +16,24 @@ export type { MailServerSpec } from './mail-server-spec.ts';
 export type { Endpoint } from './setting-types.ts';
 
 export interface ServiceConfig {
-  readonly protocol: 'imap' | 'pop3';
+  readonly protocol: ProtocolName;
   readonly listen: Endpoint;
+  readonly tls: TlsMode;
+  /** Connections begin with a PROXY header. */
+  readonly haproxy: boolean;
+}
+
+/** TLS towards clients. Absolute paths; '' = no file. */
+export interface SslConfig {
+  readonly cert: string;
+  readonly key: string;
+  readonly alternatives: readonly { readonly cert: string; readonly key: string }[];
+  readonly minProtocol: 'TLSv1.2' | 'TLSv1.3';
+  readonly cipherList: string;
+  readonly ca: string;
+  readonly verifyClientCert: boolean;
+  readonly certUsernameField: string;
+  readonly ticketKeyFile: string;
 }
 
 export interface BackendConfig {
@@ -25,6 +42,13 @@ export interface BackendConfig {
   readonly trusted: boolean;
   /** Log in by SASL PLAIN instead of LOGIN or USER/PASS. */
   readonly sasl: boolean;
+  readonly tls: TlsMode;
+  /** Absolute path; '' = the system's authorities. */
+  readonly ca: string;
+  readonly verify: boolean;
+  /** SHA-256 in lower-case hex. */
+  readonly fingerprints: readonly string[];
+  readonly haproxy: 'off' | 'v1' | 'v2';
 }
 
 export interface DirectorConfig {
@@ -58,6 +82,19 @@ export interface Config {
   readonly baseDir: string;
   readonly workers: number;
   readonly services: readonly ServiceConfig[];
+  /** Null: no TLS towards clients. */
+  readonly ssl: SslConfig | null;
+  /** '' = that of this machine. */
+  readonly hostname: string;
+  readonly submissionBackendCapabilities: readonly string[];
+  /** Bytes; 0 = no limit of ours. */
+  readonly submissionMaxMailSize: number;
+  readonly managesieveImplementationString: string;
+  readonly managesieveSieveCapability: string;
+  readonly managesieveNotifyCapability: string;
+  readonly recipientDelimiter: string;
+  readonly haproxyTrustedNetworks: readonly string[];
+  readonly haproxyTimeoutMs: number;
   readonly disablePlaintextAuth: boolean;
   /** Canonical; for compileNetworks(). */
   readonly loginTrustedNetworks: readonly string[];
@@ -79,7 +116,7 @@ export interface Config {
   };
   readonly director: DirectorConfig;
   readonly passdb: readonly { readonly driver: 'passthrough' }[];
-  readonly backends: { readonly imap: BackendConfig; readonly pop3: BackendConfig };
+  readonly backends: Readonly<Record<ProtocolName, BackendConfig>>;
   /** Null: there is no HTTP API. */
   readonly http: HttpConfig | null;
   readonly log: {
@@ -216,7 +253,20 @@ function toConfig(file: ConfigFile): Config {
   return deepFreeze({
     baseDir: file.base_dir,
     workers: file.workers,
-    services: file.services,
+    services: file.services.map((service) => ({
+      ...service,
+      tls: service.tls ?? (file.ssl === null ? 'off' : 'starttls'),
+    })),
+    ssl: file.ssl === null ? null : toSslConfig(file.ssl),
+    hostname: file.hostname,
+    submissionBackendCapabilities: file.submission_backend_capabilities,
+    submissionMaxMailSize: file.submission_max_mail_size,
+    managesieveImplementationString: file.managesieve_implementation_string,
+    managesieveSieveCapability: file.managesieve_sieve_capability,
+    managesieveNotifyCapability: file.managesieve_notify_capability,
+    recipientDelimiter: file.recipient_delimiter,
+    haproxyTrustedNetworks: file.haproxy_trusted_networks,
+    haproxyTimeoutMs: file.haproxy_timeout,
     disablePlaintextAuth: file.disable_plaintext_auth,
     loginTrustedNetworks: file.login_trusted_networks,
     loginGreeting: file.login_greeting,
@@ -251,11 +301,25 @@ function toConfig(file: ConfigFile): Config {
       snapshot: director.snapshot,
     },
     passdb: file.passdb,
-    backends: { imap: file.backends.imap, pop3: file.backends.pop3 },
+    backends: file.backends,
     http:
       file.http === null ? null : { listen: file.http.listen, apiKeyFile: file.http.api_key_file },
     log: file.log,
   });
+}
+
+function toSslConfig(ssl: NonNullable<ConfigFile['ssl']>): SslConfig {
+  return {
+    cert: ssl.cert,
+    key: ssl.key,
+    alternatives: ssl.alternatives,
+    minProtocol: ssl.min_protocol,
+    cipherList: ssl.cipher_list,
+    ca: ssl.ca,
+    verifyClientCert: ssl.verify_client_cert,
+    certUsernameField: ssl.cert_username_field,
+    ticketKeyFile: ssl.ticket_key_file,
+  };
 }
 
 function deepFreeze<T extends object>(value: T): T {

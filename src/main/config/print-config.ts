@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import type { Config } from './config.ts';
+import type { Config, SslConfig } from './config.ts';
 import type { MailServerSpec } from './mail-server-spec.ts';
 import { formatEndpoint } from './setting-types.ts';
 import { durationText, sizeText } from './units.ts';
@@ -11,12 +11,18 @@ export function printConfig(config: Config): string {
     {
       base_dir: config.baseDir,
       workers: config.workers,
-      services: config.services.map(({ protocol, listen }) => ({
+      services: config.services.map(({ protocol, listen, tls, haproxy }) => ({
         protocol,
         listen: formatEndpoint(listen),
+        tls,
+        haproxy,
       })),
+      ssl: config.ssl === null ? undefined : printSsl(config.ssl),
+      hostname: config.hostname,
       disable_plaintext_auth: config.disablePlaintextAuth,
       login_trusted_networks: config.loginTrustedNetworks,
+      haproxy_trusted_networks: config.haproxyTrustedNetworks,
+      haproxy_timeout: durationText(config.haproxyTimeoutMs),
       login_greeting: config.loginGreeting,
       login_proxy_timeout: durationText(config.loginProxyTimeoutMs),
       login_proxy_max_reconnects: config.loginProxyMaxReconnects,
@@ -27,6 +33,12 @@ export function printConfig(config: Config): string {
       imap_capability: config.imapCapability,
       imap_literal_minus: config.imapLiteralMinus,
       imap_id_retain: config.imapIdRetain,
+      submission_backend_capabilities: config.submissionBackendCapabilities,
+      submission_max_mail_size: sizeText(config.submissionMaxMailSize),
+      managesieve_implementation_string: config.managesieveImplementationString,
+      managesieve_sieve_capability: config.managesieveSieveCapability,
+      managesieve_notify_capability: config.managesieveNotifyCapability,
+      recipient_delimiter: config.recipientDelimiter,
       tcp_keepalive: durationText(config.tcpKeepaliveMs),
       limits: {
         max_sessions_per_worker: limits.maxSessionsPerWorker,
@@ -59,6 +71,20 @@ export function printConfig(config: Config): string {
     // No folded lines, and no anchors for values that happen to be one object.
     { lineWidth: 0, aliasDuplicateObjects: false },
   );
+}
+
+function printSsl(ssl: SslConfig) {
+  return {
+    cert: ssl.cert,
+    key: ssl.key,
+    alternatives: ssl.alternatives,
+    min_protocol: ssl.minProtocol,
+    cipher_list: ssl.cipherList,
+    ca: ssl.ca,
+    verify_client_cert: ssl.verifyClientCert,
+    cert_username_field: ssl.certUsernameField,
+    ticket_key_file: ssl.ticketKeyFile,
+  };
 }
 
 function printMailServer({ host, vhostCount, tag }: MailServerSpec) {

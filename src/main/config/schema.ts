@@ -14,8 +14,12 @@ const MEBIBYTE = 1024 * 1024;
 /** Dovecot 2.3's default of auth_username_chars. */
 const DEFAULT_USERNAME_CHARS =
   'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@';
+/** What Dovecot's Pigeonhole 0.5 announces without further plugins: no backend of that age has less. */
+const DEFAULT_SIEVE =
+  'fileinto reject envelope encoded-character vacation subaddress comparator-i;ascii-numeric relational ' +
+  'regex imap4flags copy include variables body enotify environment mailbox date index ihave duplicate ' +
+  'mime foreverypart extracttext';
 const DEFAULT_HTTP_LISTEN = '127.0.0.1:8080';
-const TLS_MODES = ['starttls', 'implicit'];
 
 const workers = setting((value) => {
   if (value === 'auto') return Math.min(availableParallelism(), configLimits.workers);
@@ -24,22 +28,16 @@ const workers = setting((value) => {
   return new Expected(`auto or a whole number from 1 to ${configLimits.workers}`);
 });
 
-const protocol = setting((value): 'imap' | 'pop3' | Expected => {
-  if (value === 'imap' || value === 'pop3') return value;
-  const isPlanned = value === 'lmtp' || value === 'submission' || value === 'managesieve';
-  return new Expected(
-    isPlanned ? `imap or pop3 (${value} is ${type.NOT_SUPPORTED})` : 'imap or pop3',
-  );
-});
+const PROTOCOLS = ['imap', 'pop3', 'lmtp', 'submission', 'managesieve'] as const;
+const TLS_MODES = ['off', 'starttls', 'implicit'] as const;
 
-const service = z
-  .strictObject({
-    protocol,
-    listen: type.endpoint(0),
-    tls: type.onlySupported('off', TLS_MODES).optional(),
-    haproxy: type.onlySupported(false, []).optional(),
-  })
-  .transform((value) => ({ protocol: value.protocol, listen: value.listen }));
+const service = z.strictObject({
+  protocol: type.oneOf(PROTOCOLS),
+  listen: type.endpoint(0),
+  /** Undefined: starttls where there is a certificate, else off. */
+  tls: type.oneOf(TLS_MODES).optional(),
+  haproxy: type.boolean().default(false),
+});
 
 const services = z
   .array(service)
@@ -123,19 +121,50 @@ const passdb = z.strictObject({
 });
 const PLANNED_PASSDBS = ['passwd-file', 'dovecot-auth', 'sql', 'ldap', 'http', 'oauth2'];
 
-function backend(defaultPort: number) {
+function backend(folder: string, defaultPort: number, implicitPort: number) {
   return z
     .strictObject({
-      port: type.port().default(defaultPort),
+      port: type.port().optional(),
       trusted: type.boolean().default(false),
       sasl: type.boolean().default(false),
-      tls: type.onlySupported('off', TLS_MODES).optional(),
-      ca: type.unsupported(),
-      verify: type.unsupported(),
-      haproxy: type.onlySupported('off', ['v1', 'v2']).optional(),
+      tls: type.oneOf(TLS_MODES).default('off'),
+      ca: optionalFile(folder).default(''),
+      verify: type.boolean().default(true),
+      fingerprints: z.array(type.fingerprint()).max(configLimits.fingerprints).default([]),
+      haproxy: type.oneOf(['off', 'v1', 'v2']).default('off'),
     })
-    .transform((value) => ({ port: value.port, trusted: value.trusted, sasl: value.sasl }))
+    .transform((value) => ({
+      ...value,
+      port: value.port ?? (value.tls === 'implicit' ? implicitPort : defaultPort),
+    }))
     .prefault({});
+}
+
+/** Null: no TLS towards clients. */
+function ssl(folder: string) {
+  const file = () => setting((value) => readPath(folder, value, configLimits.pathBytes));
+  return z
+    .strictObject({
+      cert: file(),
+      key: file(),
+      alternatives: z
+        .array(z.strictObject({ cert: file(), key: file() }))
+        .max(configLimits.certificates)
+        .default([]),
+      min_protocol: type.oneOf(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2'),
+      cipher_list: type.line().default(''),
+      ca: optionalFile(folder).default(''),
+      verify_client_cert: type.boolean().default(false),
+      cert_username_field: type.line(configLimits.hostNameChars).default('commonName'),
+      ticket_key_file: optionalFile(folder).default(''),
+    })
+    .superRefine(({ ca, verify_client_cert }, context) => {
+      if (!verify_client_cert || ca !== '') return;
+      const message = 'expected a ca besides: no client certificate is verified without one';
+      context.addIssue({ code: 'custom', path: ['verify_client_cert'], message });
+    })
+    .nullable()
+    .default(null);
 }
 
 /** Relative to the file's folder. A path of the default is absolute already. */
@@ -176,14 +205,26 @@ function http(folder: string) {
 
 /** The file as a whole; names as in the file, values converted. */
 export function configSchema(folder: string) {
+  return settings(folder).superRefine(({ services: list, ssl: tls }, context) => {
+    for (const [i, { tls: mode }] of list.entries()) {
+      if (tls !== null || mode === undefined || mode === 'off') continue;
+      const message = 'expected off, or a certificate in ssl';
+      context.addIssue({ code: 'custom', path: ['services', i, 'tls'], message });
+    }
+  });
+}
+
+function settings(folder: string) {
   return z.strictObject({
     base_dir: path(folder).default('/run/postilion'),
     workers: workers.prefault('auto'),
     services,
-    ssl: type.unsupported(),
+    ssl: ssl(folder),
+    hostname: type.hostName().default(''),
     disable_plaintext_auth: type.boolean().default(true),
     login_trusted_networks: z.array(type.network()).max(configLimits.trustedNetworks).default([]),
-    haproxy_trusted_networks: type.unsupportedList(),
+    haproxy_trusted_networks: z.array(type.network()).max(configLimits.trustedNetworks).default([]),
+    haproxy_timeout: type.duration(SECOND_MS, 60 * SECOND_MS).default(3 * SECOND_MS),
     login_greeting: type.line().default('Postilion ready.'),
     login_proxy_timeout: type.duration(SECOND_MS, DAY_MS).default(30 * SECOND_MS),
     login_proxy_max_reconnects: type.integer(0, 100).default(3),
@@ -194,6 +235,12 @@ export function configSchema(folder: string) {
     imap_capability: type.line().default(''),
     imap_literal_minus: type.boolean().default(false),
     imap_id_retain: type.boolean().default(false),
+    submission_backend_capabilities: type.words().default([]),
+    submission_max_mail_size: type.size(0, 1024 * 1024 * MEBIBYTE).default(0),
+    managesieve_implementation_string: type.line().default('Postilion Pigeonhole'),
+    managesieve_sieve_capability: type.line(configLimits.sieveChars).default(DEFAULT_SIEVE),
+    managesieve_notify_capability: type.line().default('mailto'),
+    recipient_delimiter: type.line(16).default('+'),
     tcp_keepalive: type.duration(0, DAY_MS).default(5 * 60 * SECOND_MS),
     limits: z
       .strictObject({
@@ -208,11 +255,11 @@ export function configSchema(folder: string) {
       .prefault([{ driver: 'passthrough' }]),
     backends: z
       .strictObject({
-        imap: backend(143),
-        pop3: backend(110),
-        lmtp: type.unsupported(),
-        submission: type.unsupported(),
-        managesieve: type.unsupported(),
+        imap: backend(folder, 143, 993),
+        pop3: backend(folder, 110, 995),
+        lmtp: backend(folder, 24, 24),
+        submission: backend(folder, 587, 465),
+        managesieve: backend(folder, 4190, 4190),
       })
       .prefault({}),
     http: http(folder),

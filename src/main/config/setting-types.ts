@@ -62,22 +62,6 @@ export function onlySupported<const T extends string | false>(
 
 export const NOT_SUPPORTED = 'not supported by this version';
 
-/** A setting or section that exists, but not yet here: any use of it is refused. */
-export function unsupported() {
-  return setting((value) =>
-    value === undefined ? undefined : new Expected(`nothing here (${NOT_SUPPORTED})`),
-  ).optional();
-}
-
-/** A list that must be empty so far. */
-export function unsupportedList() {
-  return setting((value) =>
-    Array.isArray(value) && value.length === 0
-      ? undefined
-      : new Expected(`an empty list (anything else is ${NOT_SUPPORTED})`),
-  ).optional();
-}
-
 /** Milliseconds. */
 export function duration(minMs: number, maxMs: number) {
   return setting((value) => {
@@ -142,6 +126,36 @@ export function endpoint(minPort: 0 | 1) {
 
 export function port() {
   return integer(1, MAX_PORT);
+}
+
+/** Words of printable ASCII, as one text or as a list. */
+export function words() {
+  return setting((value): string[] | Expected => {
+    const list = typeof value === 'string' ? value.split(' ').filter((word) => word !== '') : value;
+    const fits =
+      Array.isArray(list) &&
+      list.length <= configLimits.words &&
+      list.every((word) => typeof word === 'string' && /^[!-~]{1,64}$/.test(word));
+    if (fits) return list;
+    return new Expected(`at most ${configLimits.words} words of printable ASCII`);
+  });
+}
+
+export function hostName() {
+  return setting((value) => {
+    const isText = typeof value === 'string' && value.length <= configLimits.hostNameChars;
+    if (isText && /^[A-Za-z0-9._-]*$/.test(value)) return value;
+    return new Expected('a host name, or "" for that of this machine');
+  });
+}
+
+/** SHA-256 in hex, with or without colons; gives 64 lower-case digits. */
+export function fingerprint() {
+  return setting((value) => {
+    const digits = typeof value === 'string' ? value.replaceAll(':', '').toLowerCase() : '';
+    if (/^[0-9a-f]{64}$/.test(digits)) return digits;
+    return new Expected('the SHA-256 fingerprint of a certificate, 64 hex digits');
+  });
 }
 
 /** Canonical text of a network. */

@@ -14,9 +14,19 @@ export interface SaslServer {
   step(response: string | null): SaslStep;
 }
 
-/** The plaintext mechanisms, in the order in which they are advertised. */
-export const saslMechanisms = ['PLAIN', 'LOGIN'] as const;
+/** What we can speak, in the order in which it is announced. The first four send the password, or a token. */
+export const saslMechanisms = [
+  'PLAIN',
+  'LOGIN',
+  'XOAUTH2',
+  'OAUTHBEARER',
+  'SCRAM-SHA-256',
+  'EXTERNAL',
+] as const;
 export type SaslMechanism = (typeof saslMechanisms)[number];
+
+/** Mechanisms that need an encrypted connection, as the password or a token goes over it. */
+export const plaintextMechanisms: readonly SaslMechanism[] = saslMechanisms.slice(0, 4);
 
 const ASK_NOTHING: SaslStep = { kind: 'challenge', challenge: '' };
 const ASK_USER: SaslStep = { kind: 'challenge', challenge: encodeBase64('Username:') };

@@ -1,3 +1,4 @@
+import type { SaslMechanism } from '../../shared/wire/sasl.ts';
 import type { EndReason } from './end-reason.ts';
 
 /**
@@ -21,6 +22,16 @@ export interface ConnectionFacts {
   readonly isTrusted: boolean;
   /** Plaintext mechanisms are allowed (TLS, trusted, or disable_plaintext_auth off). */
   readonly allowsPlaintext: boolean;
+  /** Encrypted: by TLS with us, or with the balancer in front of us (PROXY header). */
+  readonly isTls: boolean;
+  /** STARTTLS is to be had: configured, and there is no TLS yet. */
+  readonly offersStartTls: boolean;
+  /** Host name that the client wanted (SNI, or AUTHORITY of a PROXY header); '' = none, else a valid DNS name. */
+  readonly serverName: string;
+  /** User name of a client certificate that was verified; '' = none. */
+  readonly certificateUser: string;
+  /** SASL mechanisms that this client may use now, in the order in which they are announced. */
+  readonly mechanisms: readonly SaslMechanism[];
   /** Hops left, 5 for a client that is no proxy. */
   readonly ttl: number;
 }
@@ -40,6 +51,16 @@ export interface ForwardedIdentity {
 export interface ClientEngineOptions {
   /** login_greeting */
   readonly greeting: string;
+  /** Our name in SMTP greetings, EHLO and LHLO. */
+  readonly hostname: string;
+  /** submission_backend_capabilities: what all backends have (8BITMIME DSN …). Submission only. */
+  readonly submissionCapabilities: readonly string[];
+  /** Bytes, announced as SIZE; 0 = SIZE without a number. Submission only. */
+  readonly submissionMaxMailSize: number;
+  /** managesieve_implementation_string, managesieve_sieve_capability, managesieve_notify_capability. */
+  readonly sieveImplementation: string;
+  readonly sieveExtensions: string;
+  readonly sieveNotify: string;
   /** imap_capability: '' = default list, '+X Y' = appended, else replaces the list. IMAP only. */
   readonly imapCapability: string;
   /** Advertise LITERAL- and limit non-synchronising literals to 4096 bytes. IMAP only. */
@@ -54,23 +75,41 @@ export interface Credentials {
   readonly user: string;
   /** Any byte but NUL, CR and LF; may be empty. */
   readonly password: string;
-  /** SASL authorisation id; always '' while another one is refused (no master users yet). */
+  /** SASL authorisation id: who the session is for; '' = `user` itself. */
   readonly authzid: string;
-  /** Mechanism or command, for the log: 'LOGIN', 'PLAIN', 'USER/PASS', … */
+  /** Mechanism or command: 'LOGIN', 'PLAIN', 'USER/PASS', … With OAuth mechanisms the password is the token. */
   readonly mechanism: string;
+  /** The exchange has proved who the client is (SCRAM, EXTERNAL); `password` is ''. */
+  readonly isProven: boolean;
 }
+
+/** What the client has said of itself before it logged in, for the backend engine. */
+export interface ClientHints {
+  /** IMAP: the client asked CAPABILITY before login (changes the final reply). */
+  readonly askedCapability: boolean;
+  /** IMAP with imapIdRetain: the client's own ID pairs (no x-* ones), `"k" "v" …`, else ''. */
+  readonly retainedId: string;
+  /** SMTP: the argument of EHLO or HELO; '' = not given. */
+  readonly helo: string;
+}
+
+export const NO_HINTS: ClientHints = { askedCapability: false, retainedId: '', helo: '' };
 
 /** Why a login did not come off; decides the client's reply (fact sheet 1.3 and 1.4). */
 export type LoginFailure =
   | { readonly kind: 'connect' | 'protocol' | 'remote' | 'remote-config' | 'internal' }
-  /** Wrong user or password, or refused by ourselves before any backend was asked. */
-  | { readonly kind: 'auth' }
+  /**
+   * Our own verdict. `auth`: wrong user or password (nobody is told which), or refused before anybody was
+   * asked; `authz`: may not log in for that authorisation id; `expired`: the password; `disabled`: nologin.
+   * `reason`: text of a user database, for the client (printable, one line; may begin with a code `[…]`).
+   */
+  | { readonly kind: 'auth' | 'authz' | 'expired' | 'disabled'; readonly reason?: string }
   /**
    * The backend's own refusal, passed on. `line` is what follows the tag (`NO [LIMIT] x`) or, in a
-   * protocol without tags, the whole line (`-ERR [IN-USE] x`), without CRLF.
+   * protocol without tags, the whole reply (`-ERR [IN-USE] x`; SMTP: all its lines), without the last CRLF.
    */
   | { readonly kind: 'auth-reply' | 'auth-tempfail'; readonly line: string }
-  /** The directory could not give a backend in time (text for the log only). */
+  /** A user database, or the directory, gave no answer (text for the log only): worth trying again. */
   | { readonly kind: 'unavailable' };
 
 /** The backend's acceptance, protocol-neutral. */
@@ -94,6 +133,11 @@ export interface ClientSink {
   refuseLater(): void;
   /** A trusted peer told who the real client is (once, before login). */
   identify(identity: ForwardedIdentity): void;
+  /**
+   * TLS begins behind what was replied. The engine has forgotten all that was said before, and
+   * reads nothing until tlsStarted().
+   */
+  startTls(): void;
   /** Close after what was replied has been written. `reason` is for the log. */
   close(reason: string): void;
 }
@@ -106,6 +150,8 @@ export interface ClientEngine {
   receive(chunk: Buffer): void;
   /** Ends a pending login (or refuseLater()) with a failure reply and goes on with buffered input. */
   loginFailed(failure: LoginFailure): void;
+  /** The handshake that startTls() asked for is done; what is known of the connection has changed. */
+  tlsStarted(facts: ConnectionFacts): void;
   /**
    * Ends a pending login with success. Returns the final reply for the client; the engine is
    * dead afterwards. What the client sent behind the login is in `pipelined` (untouched bytes).
@@ -119,25 +165,33 @@ export interface ClientEngine {
   readonly bufferedBytes: number;
   /** Bytes held in all: half a command, or as bufferedBytes. */
   readonly heldBytes: number;
-  /** IMAP: the client asked CAPABILITY before login (changes the final reply). */
-  readonly askedCapability: boolean;
-  /** IMAP with imapIdRetain: the client's own ID pairs (no x-* ones), `"k" "v" …`, else ''. */
-  readonly retainedId: string;
+  /** For BackendLogin. */
+  readonly hints: ClientHints;
 }
 
 /** What a backend engine needs to log one user in. */
 export interface BackendLogin {
-  /** Normalised user name, no NUL, CR or LF. */
+  /** Name towards the backend (destuser, else the normalised user name); no NUL, CR or LF. */
   readonly user: string;
+  /** For the backend; with OAuth mechanisms the token. No NUL, CR or LF. */
   readonly password: string;
-  /** SASL PLAIN instead of LOGIN or USER/PASS (`backends.<protocol>.login: sasl`). */
-  readonly useSasl: boolean;
+  /** Authentication id of a master user; '' = the user logs in by itself. */
+  readonly master: string;
+  /** SASL mechanism; '' = the protocol's own command (LOGIN, USER/PASS), or PLAIN where there is none. */
+  readonly mechanism: SaslMechanism | '';
+  /** proxy_noauth: the backend is told the user, and asks for no password. Submission only. */
+  readonly isNoAuth: boolean;
+  /** TLS begins by STARTTLS before anything else; without it in the backend's list the login fails. */
+  readonly startTls: boolean;
+  /** proxy_nopipelining is off. */
+  readonly mayPipeline: boolean;
+  /** Our name in EHLO. */
+  readonly hostname: string;
   /** The backend trusts us: send ID fields or XCLIENT. */
   readonly sendIdentity: boolean;
   readonly facts: ConnectionFacts;
   readonly forward: readonly (readonly [name: string, value: string])[];
-  readonly askedCapability: boolean;
-  readonly retainedId: string;
+  readonly hints: ClientHints;
 }
 
 export interface BackendSink {
@@ -145,6 +199,11 @@ export interface BackendSink {
   send(bytes: string): void;
   /** The greeting was good (for stage timing). */
   greeted(): void;
+  /**
+   * TLS begins behind what was sent; nothing is sent until tlsStarted(). An engine that has more input in
+   * the clear behind the backend's consent fails instead.
+   */
+  startTls(): void;
   /** Whole untagged lines that the client must see before its login reply, with CRLF. */
   forward(bytes: string): void;
   /**
@@ -159,6 +218,8 @@ export interface BackendSink {
 /** Client side of one backend connection, up to the hand-over. Dead after accepted() or failed(). */
 export interface BackendEngine {
   receive(chunk: Buffer): void;
+  /** The handshake that startTls() asked for is done, and the certificate was good. */
+  tlsStarted(): void;
   /** For the log when the login times out, e.g. 'banner', 'LOGIN'. */
   readonly state: string;
 }
@@ -175,9 +236,12 @@ export interface StreamWatch {
   goodbye(reason: EndReason): string;
 }
 
+/** The protocols in which one client logs in and then speaks to one backend. LMTP is none of them. */
+export type LoginProtocolName = 'imap' | 'pop3' | 'submission' | 'managesieve';
+
 /** One protocol, as the session sees it. */
 export interface Protocol {
-  readonly name: 'imap' | 'pop3';
+  readonly name: LoginProtocolName;
   createClient(
     facts: ConnectionFacts,
     options: ClientEngineOptions,

@@ -8,6 +8,7 @@ export abstract class LoginBackend<Phase extends string> implements BackendEngin
   protected readonly login: BackendLogin;
   protected readonly sink: BackendSink;
   protected phase: Phase | 'banner' | 'dead' = 'banner';
+  #isStartingTls = false;
   readonly #lines = new LineSplitter(backendLimits.lineBytes);
 
   constructor(login: BackendLogin, sink: BackendSink) {
@@ -25,9 +26,28 @@ export abstract class LoginBackend<Phase extends string> implements BackendEngin
     for (let line = this.#lines.next(); line !== null; line = this.#lines.next()) {
       this.receiveLine(line);
       if (this.#isDead()) return;
+      if (this.#isStartingTls) break;
     }
+    if (this.#isStartingTls) this.#beginTls();
     if (this.#lines.isTooLong) this.fail({ kind: 'protocol' }, 'Too long input line');
   }
+
+  /** To be called for the line that consents to TLS: the handshake begins once its chunk is used up. */
+  protected startTls(phase: Phase): void {
+    this.phase = phase;
+    this.#isStartingTls = true;
+  }
+
+  #beginTls(): void {
+    this.#isStartingTls = false;
+    if (this.#lines.rest() !== null) {
+      this.fail({ kind: 'protocol' }, 'input in the clear behind STARTTLS');
+      return;
+    }
+    this.sink.startTls();
+  }
+
+  abstract tlsStarted(): void;
 
   /** A method, as a line changes the phase behind the compiler's back. */
   #isDead(): boolean {

@@ -1,13 +1,20 @@
 import { clientLimits } from '../../shared/limits.ts';
 import { InputBuffer, withoutCarriageReturn } from '../../shared/wire/input-buffer.ts';
-import { createSaslServer, type SaslServer, type SaslStep } from '../../shared/wire/sasl.ts';
+import {
+  createSaslServer,
+  plaintextMechanisms,
+  type SaslServer,
+  type SaslStep,
+} from '../../shared/wire/sasl.ts';
 import { END_TEXTS, type EndReason } from './end-reason.ts';
-import type {
-  ClientEngine,
-  ClientSink,
-  ConnectionFacts,
-  LoginAccepted,
-  LoginFailure,
+import {
+  type ClientEngine,
+  type ClientHints,
+  type ClientSink,
+  type ConnectionFacts,
+  type LoginAccepted,
+  type LoginFailure,
+  NO_HINTS,
 } from './engine.ts';
 
 /** How a SASL exchange can end without any user database being asked. */
@@ -31,10 +38,10 @@ const LINE_BREAKERS = /[\0\r\n]/;
  * A protocol adds its grammar (`step`) and its texts.
  */
 export abstract class LoginClient implements ClientEngine {
-  protected readonly facts: ConnectionFacts;
+  protected facts: ConnectionFacts;
   protected readonly sink: ClientSink;
   protected readonly input = new InputBuffer();
-  #phase: 'ready' | 'pending' | 'dead' = 'ready';
+  #phase: 'ready' | 'pending' | 'tls' | 'dead' = 'ready';
   #isRunning = false;
   #sasl: SaslServer | null = null;
   #badCommands = 0;
@@ -45,11 +52,14 @@ export abstract class LoginClient implements ClientEngine {
   }
 
   abstract start(): void;
-  abstract get askedCapability(): boolean;
-  abstract get retainedId(): string;
+
+  get hints(): ClientHints {
+    return NO_HINTS;
+  }
 
   receive(chunk: Buffer): void {
-    if (this.#phase === 'dead') return;
+    // In the clear, where only a handshake may come: not even read.
+    if (this.#phase === 'dead' || this.#phase === 'tls') return;
     this.input.append(chunk);
     if (this.#phase === 'ready') this.#run();
     else if (this.input.length > clientLimits.pendingBytes) {
@@ -63,6 +73,13 @@ export abstract class LoginClient implements ClientEngine {
     this.#phase = 'ready';
     this.sink.reply(this.failureReply(failure));
     this.#run();
+  }
+
+  tlsStarted(facts: ConnectionFacts): void {
+    if (this.#phase !== 'tls') return;
+    this.#phase = 'ready';
+    this.facts = facts;
+    this.greetAgain();
   }
 
   takeOver(accepted: LoginAccepted): { reply: string; pipelined: Buffer | null } {
@@ -110,6 +127,14 @@ export abstract class LoginClient implements ClientEngine {
   /** The untagged line that goes before a hang-up. */
   protected abstract disconnectReply(text: string): string;
 
+  /** A fresh start behind STARTTLS: what was said before could have been said by anybody. */
+  protected abstract forgetClient(): void;
+
+  /** The first words behind the handshake. */
+  protected greetAgain(): void {
+    // Most protocols have none.
+  }
+
   /** The same while a login is pending, which may not look like the answer to it. */
   protected kickReply(text: string): string {
     return this.disconnectReply(text);
@@ -143,6 +168,22 @@ export abstract class LoginClient implements ClientEngine {
   }
 
   /**
+   * Says that TLS begins, and forgets everything. Input behind the command cannot be told from commands that
+   * somebody else has put there: that is the end of the connection.
+   */
+  protected startTls(reply: string): void {
+    this.sink.reply(reply);
+    if (this.input.length > 0) {
+      this.close('input in the clear behind STARTTLS');
+      return;
+    }
+    this.forgetClient();
+    this.forgetBadCommands();
+    this.#phase = 'tls';
+    this.sink.startTls();
+  }
+
+  /**
    * The parser found no complete token. Gives false to wait for more, or hangs up when the token
    * cannot fit any more.
    */
@@ -168,7 +209,7 @@ export abstract class LoginClient implements ClientEngine {
     if (user === '' || LINE_BREAKERS.test(user) || LINE_BREAKERS.test(password)) {
       this.sink.refuseLater();
     } else {
-      this.sink.login({ user, password, authzid: '', mechanism });
+      this.sink.login({ user, password, authzid: '', mechanism, isProven: false });
     }
   }
 
@@ -189,22 +230,35 @@ export abstract class LoginClient implements ClientEngine {
     return withoutCarriageReturn(text.slice(position, lineFeed));
   }
 
-  /** Begins an exchange; `initial` is the rest of the command's line, '' when there was none. */
-  protected beginSasl(mechanism: string, initial: string): void {
-    const sasl = createSaslServer(mechanism);
+  /** Begins an exchange; `initial` is the response that came with the command, null when there was none. */
+  protected beginSasl(mechanism: string, initial: string | null): void {
+    const name = mechanism.toUpperCase();
+    if (!this.facts.allowsPlaintext && plaintextMechanisms.some((other) => other === name)) {
+      this.sink.reply(this.saslRefusalReply('plaintext-disabled'));
+      return;
+    }
+    const isOffered = this.facts.mechanisms.some((other) => other === name);
+    const sasl = isOffered ? createSaslServer(name) : null;
     if (sasl === null) {
       this.sink.reply(this.saslRefusalReply('unsupported-mechanism'));
-    } else if (!this.facts.allowsPlaintext) {
-      this.sink.reply(this.saslRefusalReply('plaintext-disabled'));
     } else {
       this.#sasl = sasl;
-      // "=" stands for an empty response, nothing at all for none (RFC 4959, RFC 5034).
-      this.#afterSaslStep(sasl, sasl.step(initial === '' ? null : initial === '=' ? '' : initial));
+      this.#afterSaslStep(sasl, sasl.step(initial));
     }
   }
 
+  /** One response of the client, base64; null: not complete yet, or closed. */
+  protected takeSaslResponse(): string | null {
+    return this.takeSaslLine();
+  }
+
+  /** @param challenge base64 */
+  protected challengeReply(challenge: string): string {
+    return `+ ${challenge}\r\n`;
+  }
+
   #stepSasl(sasl: SaslServer): boolean {
-    const line = this.takeSaslLine();
+    const line = this.takeSaslResponse();
     if (line === null) return false;
     if (line === '*') {
       this.#sasl = null;
@@ -217,7 +271,7 @@ export abstract class LoginClient implements ClientEngine {
 
   #afterSaslStep(sasl: SaslServer, step: SaslStep): void {
     if (step.kind === 'challenge') {
-      this.sink.reply(`+ ${step.challenge}\r\n`);
+      this.sink.reply(this.challengeReply(step.challenge));
       return;
     }
     this.#sasl = null;
@@ -233,4 +287,13 @@ export abstract class LoginClient implements ClientEngine {
         this.sink.reply(this.saslRefusalReply('invalid-base64'));
     }
   }
+}
+
+/**
+ * The initial response on a command's line: nothing at all is none, "=" stands for an empty one (RFC 4959,
+ * RFC 5034, RFC 4954).
+ */
+export function initialResponse(rest: string): string | null {
+  if (rest === '') return null;
+  return rest === '=' ? '' : rest;
 }

@@ -1,13 +1,14 @@
-import type {
-  BackendLogin,
-  ClientEngine,
-  ClientEngineOptions,
-  ConnectionFacts,
-  Credentials,
-  ForwardedIdentity,
-  LoginAccepted,
-  LoginFailure,
-  Protocol,
+import {
+  type BackendLogin,
+  type ClientEngine,
+  type ClientEngineOptions,
+  type ConnectionFacts,
+  type Credentials,
+  type ForwardedIdentity,
+  type LoginAccepted,
+  type LoginFailure,
+  NO_HINTS,
+  type Protocol,
 } from '../../../src/workers/protocols/engine.ts';
 
 export const facts: ConnectionFacts = {
@@ -18,11 +19,22 @@ export const facts: ConnectionFacts = {
   localPort: 143,
   isTrusted: false,
   allowsPlaintext: true,
+  isTls: false,
+  offersStartTls: false,
+  serverName: '',
+  certificateUser: '',
+  mechanisms: ['PLAIN', 'LOGIN'],
   ttl: 5,
 };
 
 export const options: ClientEngineOptions = {
   greeting: 'proxy.test ready.',
+  hostname: 'proxy.test',
+  submissionCapabilities: ['8BITMIME', 'DSN'],
+  submissionMaxMailSize: 0,
+  sieveImplementation: 'Dovecot Pigeonhole',
+  sieveExtensions: 'fileinto reject',
+  sieveNotify: 'mailto',
   imapCapability: '',
   imapLiteralMinus: false,
   imapIdRetain: false,
@@ -31,12 +43,16 @@ export const options: ClientEngineOptions = {
 export const login: BackendLogin = {
   user: 'alice',
   password: 'pass',
-  useSasl: false,
+  master: '',
+  mechanism: '',
+  isNoAuth: false,
+  startTls: false,
+  mayPipeline: true,
+  hostname: 'proxy.test',
   sendIdentity: false,
   facts,
   forward: [],
-  askedCapability: false,
-  retainedId: '',
+  hints: NO_HINTS,
 };
 
 /** What a client engine did, besides replying. */
@@ -44,6 +60,7 @@ export type ClientEvent =
   | { kind: 'login'; credentials: Credentials }
   | { kind: 'refuse-later' }
   | { kind: 'identify'; identity: ForwardedIdentity }
+  | { kind: 'start-tls' }
   | { kind: 'close'; reason: string };
 
 /** A client engine with everything it does written down. */
@@ -57,8 +74,10 @@ export class TestClient {
     changedFacts: Partial<ConnectionFacts> = {},
     changedOptions: Partial<ClientEngineOptions> = {},
   ) {
+    // As a session has it: nobody is offered what he may not use.
+    const mechanisms = changedFacts.allowsPlaintext === false ? [] : facts.mechanisms;
     this.engine = protocol.createClient(
-      { ...facts, ...changedFacts },
+      { ...facts, mechanisms, ...changedFacts },
       { ...options, ...changedOptions },
       {
         reply: (bytes) => {
@@ -67,6 +86,7 @@ export class TestClient {
         login: (credentials) => this.events.push({ kind: 'login', credentials }),
         refuseLater: () => this.events.push({ kind: 'refuse-later' }),
         identify: (identity) => this.events.push({ kind: 'identify', identity }),
+        startTls: () => this.events.push({ kind: 'start-tls' }),
         close: (reason) => this.events.push({ kind: 'close', reason }),
       },
     );
@@ -99,6 +119,7 @@ export class TestBackend {
   sent: string[] = [];
   forwarded = '';
   isGreeted = false;
+  hasStartedTls = false;
   acceptance: { accepted: LoginAccepted; rest: string | null } | null = null;
   failure: LoginFailure | null = null;
   detail = '';
@@ -112,6 +133,9 @@ export class TestBackend {
         send: (bytes) => this.sent.push(bytes),
         greeted: () => {
           this.isGreeted = true;
+        },
+        startTls: () => {
+          this.hasStartedTls = true;
         },
         forward: (bytes) => {
           this.forwarded += bytes;

@@ -114,7 +114,8 @@ class RecordingPlayer {
   constructor(events: readonly RecordedEvent[], playOptions: PlayOptions) {
     this.#events = events;
     this.#options = playOptions;
-    this.#facts = { ...defaultFacts, ...playOptions.facts };
+    const mechanisms = playOptions.facts.allowsPlaintext === false ? [] : defaultFacts.mechanisms;
+    this.#facts = { ...defaultFacts, mechanisms, ...playOptions.facts };
     this.#client = playOptions.protocol.createClient(this.#facts, options, {
       reply: (bytes) => {
         this.#transcript.toClient += bytes;
@@ -124,6 +125,7 @@ class RecordingPlayer {
       identify: () => {
         throw new Error('no recorded client is trusted');
       },
+      startTls: () => this.#client.tlsStarted(this.#facts),
       close: () => undefined,
     });
   }
@@ -197,16 +199,17 @@ class RecordingPlayer {
       {
         user: this.#user,
         password: this.#password,
-        useSasl: false,
+        ...{ master: '', mechanism: '', isNoAuth: false, startTls: false, mayPipeline: true },
+        hostname: options.hostname,
         sendIdentity: this.#options.sendIdentity,
         facts: this.#facts,
         forward: [],
-        askedCapability: this.#client.askedCapability,
-        retainedId: this.#client.retainedId,
+        hints: this.#client.hints,
       },
       {
         send: (bytes) => this.#toBackend(bytes),
         greeted: () => undefined,
+        startTls: () => this.#backend?.tlsStarted(),
         forward: (bytes) => {
           this.#transcript.toClient += bytes;
         },

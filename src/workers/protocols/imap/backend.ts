@@ -1,20 +1,27 @@
 import { backendLimits, imapLimits } from '../../../shared/limits.ts';
 import { hasCapability, isQuotable, quoted } from '../../../shared/wire/imap-quoting.ts';
-import { plainInitialResponse } from '../../../shared/wire/sasl.ts';
+import {
+  answerToErrorChallenge,
+  mechanismName,
+  saslResponse,
+} from '../../../shared/wire/sasl-client.ts';
 import type { LoginFailure } from '../engine.ts';
 import { LoginBackend, withoutControls } from '../login-backend.ts';
 import { capabilityCode } from './replies.ts';
 
 /**
- * - `capability`: waiting for the list, because the banner had none
+ * - `capability`: waiting for the list, because the banner had none, or TLS has begun
+ * - `starttls`: waiting for the consent to it; `tls`: for the handshake
+ * - `commands`: waiting for the answer to ID or CAPABILITY, as nothing may be pipelined
  * - `literal`, `auth-continue`: waiting for `+`
  * - `login`: everything was sent
  */
-type Phase = 'capability' | 'literal' | 'auth-continue' | 'login';
+type Phase = 'capability' | 'starttls' | 'tls' | 'commands' | 'literal' | 'auth-continue' | 'login';
 
-/** Tags: ID, CAPABILITY and the login. */
+/** Tags: ID, CAPABILITY, STARTTLS and the login. */
 const ID = 'I';
 const CAPABILITY = 'C';
+const STARTTLS = 'S';
 const LOGIN = 'L';
 
 /** IMAP towards the backend (fact sheet 2.2; Dovecot 2.3.19.1's imap-proxy.c). */
@@ -23,6 +30,18 @@ export class ImapBackend extends LoginBackend<Phase> {
   #lineCount = 0;
   /** What is sent for each `+` that the backend owes us, in order. */
   #continuations: string[] = [];
+  /** What goes before the login, one by one, where nothing may be pipelined. */
+  #commands: string[] = [];
+  #isTls = false;
+  /** The backend has been asked for its list, as a client that asked would have done. */
+  #hasAsked = false;
+  #hasAnsweredError = false;
+
+  override tlsStarted(): void {
+    this.#isTls = true;
+    // What was announced in the clear may have been anybody's words.
+    this.#askCapability();
+  }
 
   protected override receiveLine(line: string): void {
     if (this.phase === 'banner') {
@@ -37,7 +56,11 @@ export class ImapBackend extends LoginBackend<Phase> {
       this.#receiveUntagged(line);
     } else if (line.startsWith(`${CAPABILITY} `) && this.phase === 'capability') {
       // Whatever it says: without a list we know of no extension.
-      this.#sendLogin('');
+      this.#knowsCapability();
+    } else if (line.startsWith(`${STARTTLS} `) && this.phase === 'starttls') {
+      this.#receiveStartTls(line);
+    } else if (this.phase === 'commands') {
+      if (line.startsWith(`${ID} `) || line.startsWith(`${CAPABILITY} `)) this.#sendNext();
     }
     // The reply to ID, and tags that we never used, do not matter.
   }
@@ -49,21 +72,62 @@ export class ImapBackend extends LoginBackend<Phase> {
     }
     if (!this.greeted()) return;
     this.#capability = withoutControls(capabilityCode(line.slice(5)) ?? '');
-    if (this.#capability === '') {
-      // Not pipelined: the list may forbid LOGIN, and tells how to send literals.
-      this.phase = 'capability';
-      this.sink.send(`${CAPABILITY} CAPABILITY\r\n`);
+    // Not pipelined: the list may forbid LOGIN, and tells how to send literals.
+    if (this.#capability === '') this.#askCapability();
+    else this.#knowsCapability();
+  }
+
+  #askCapability(): void {
+    this.#capability = '';
+    this.#hasAsked = true;
+    this.phase = 'capability';
+    this.sink.send(`${CAPABILITY} CAPABILITY\r\n`);
+  }
+
+  #knowsCapability(): void {
+    if (this.login.startTls && !this.#isTls) {
+      if (!hasCapability(this.#capability, 'STARTTLS')) {
+        this.fail({ kind: 'remote-config' }, 'STARTTLS is wanted, but not offered');
+        return;
+      }
+      this.phase = 'starttls';
+      this.sink.send(`${STARTTLS} STARTTLS\r\n`);
       return;
     }
-    const id =
-      this.login.sendIdentity && hasCapability(this.#capability, 'ID') ? this.#idCommand() : '';
+    const { sendIdentity, hints, mayPipeline } = this.login;
+    const commands: string[] = [];
+    if (sendIdentity && hasCapability(this.#capability, 'ID')) commands.push(this.#idCommand());
     // A client that asked gets an untagged list, and a backend is made to send one in the same way.
-    const ask = this.login.askedCapability ? `${CAPABILITY} CAPABILITY\r\n` : '';
-    this.#sendLogin(id + ask);
+    if (hints.askedCapability && !this.#hasAsked) commands.push(`${CAPABILITY} CAPABILITY\r\n`);
+    if (mayPipeline) {
+      this.#sendLogin(commands.join(''));
+    } else {
+      this.#commands = commands;
+      this.#sendNext();
+    }
+  }
+
+  #sendNext(): void {
+    const command = this.#commands.shift();
+    if (command === undefined) {
+      this.#sendLogin('');
+    } else {
+      this.phase = 'commands';
+      this.sink.send(command);
+    }
+  }
+
+  #receiveStartTls(line: string): void {
+    if (!/^S OK\b/i.test(line)) {
+      this.fail({ kind: 'remote' }, `STARTTLS failed: ${this.loggable(line)}`);
+    } else {
+      this.startTls('tls');
+    }
   }
 
   #idCommand(): string {
-    const { facts, retainedId } = this.login;
+    const { facts } = this.login;
+    const { retainedId } = this.login.hints;
     let fields = retainedId === '' ? '' : `${retainedId} `;
     fields +=
       `"x-session-id" ${quoted(facts.sessionId)}` +
@@ -92,7 +156,7 @@ export class ImapBackend extends LoginBackend<Phase> {
 
   /** Sends the login, or as much of it as need not wait, in one write behind `commands`. */
   #sendLogin(commands: string): void {
-    if (this.login.useSasl) {
+    if (this.login.mechanism !== '' || this.login.master !== '') {
       this.#sendAuthenticate(commands);
       return;
     }
@@ -117,15 +181,16 @@ export class ImapBackend extends LoginBackend<Phase> {
   }
 
   #sendAuthenticate(commands: string): void {
-    if (!hasCapability(this.#capability, 'AUTH=PLAIN')) {
-      this.fail({ kind: 'remote-config' }, 'AUTH=PLAIN not advertised');
+    const mechanism = mechanismName(this.login);
+    if (!hasCapability(this.#capability, `AUTH=${mechanism}`)) {
+      this.fail({ kind: 'remote-config' }, `AUTH=${mechanism} not advertised`);
       return;
     }
-    const response = plainInitialResponse(this.login.user, this.login.password);
-    const command = `${commands}${LOGIN} AUTHENTICATE PLAIN`;
+    const response = saslResponse(this.login);
+    const command = `${commands}${LOGIN} AUTHENTICATE ${mechanism}`;
     this.#sendPieces(
       hasCapability(this.#capability, 'SASL-IR')
-        ? [`${command} ${response}\r\n`]
+        ? [`${command} ${response === '' ? '=' : response}\r\n`]
         : [`${command}\r\n`, `${response}\r\n`],
       'auth-continue',
     );
@@ -144,10 +209,23 @@ export class ImapBackend extends LoginBackend<Phase> {
     if (next !== undefined) {
       if (this.#continuations.length === 0) this.phase = 'login';
       this.sink.send(next);
-    } else if (this.login.useSasl) {
-      this.fail({ kind: 'protocol' }, 'Unexpected challenge');
+    } else if (this.phase === 'login') {
+      this.#receiveErrorChallenge();
     }
     // A late answer to a literal that did not wait (seen from Dovecot) does not matter.
+  }
+
+  /** With an OAuth mechanism the backend tells why, and refuses when it has got an answer. */
+  #receiveErrorChallenge(): void {
+    const { mechanism, master } = this.login;
+    if (mechanism === '' && master === '') return;
+    const answer = this.#hasAnsweredError ? null : answerToErrorChallenge(this.login);
+    if (answer === null) {
+      this.fail({ kind: 'protocol' }, 'Unexpected challenge');
+      return;
+    }
+    this.#hasAnsweredError = true;
+    this.sink.send(`${answer}\r\n`);
   }
 
   #receiveUntagged(line: string): void {
@@ -176,7 +254,7 @@ export class ImapBackend extends LoginBackend<Phase> {
       this.accept(answer.slice(3), this.#capability);
       return;
     }
-    if (this.phase === 'capability') {
+    if (['capability', 'starttls', 'commands'].includes(this.phase)) {
       this.fail({ kind: 'protocol' }, 'Login refused before it was sent');
       return;
     }

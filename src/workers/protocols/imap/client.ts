@@ -2,13 +2,15 @@ import { clientLimits, imapLimits } from '../../../shared/limits.ts';
 import { findCommandWordEnd, ImapTokenizer } from '../../../shared/wire/imap-tokenizer.ts';
 import {
   type ClientEngineOptions,
+  type ClientHints,
   type ClientSink,
   type ConnectionFacts,
   LOGGED_OUT,
   type LoginAccepted,
   type LoginFailure,
+  NO_HINTS,
 } from '../engine.ts';
-import { LoginClient, type SaslRefusal } from '../login-client.ts';
+import { initialResponse, LoginClient, type SaslRefusal } from '../login-client.ts';
 import { CommandArguments } from './command-arguments.ts';
 import { IdCommand, identityFromId, retainedPairs } from './id-command.ts';
 import { capabilityList, loginAccepted, loginFailure, replies, saslRefusal } from './replies.ts';
@@ -41,16 +43,18 @@ export class ImapClient extends LoginClient {
     this.sink.reply(`* OK [CAPABILITY ${this.#capability()}] ${this.#options.greeting}\r\n`);
   }
 
-  override get askedCapability(): boolean {
-    return this.#askedCapability;
-  }
-
-  override get retainedId(): string {
-    return this.#retainedId;
+  override get hints(): ClientHints {
+    return { ...NO_HINTS, askedCapability: this.#askedCapability, retainedId: this.#retainedId };
   }
 
   #capability(): string {
-    return capabilityList(this.#options, this.facts.allowsPlaintext);
+    return capabilityList(this.#options, this.facts);
+  }
+
+  /** What a client asked before TLS does not say what it knows behind it: only before counts (imap-login). */
+  protected override forgetClient(): void {
+    this.#retainedId = '';
+    this.#hasSeenId = false;
   }
 
   protected override finalReply(accepted: LoginAccepted): string {
@@ -214,11 +218,20 @@ export class ImapClient extends LoginClient {
         this.#finishCommand(replies.enableIgnored);
         break;
       case 'STARTTLS':
-        this.#finishCommand(replies.noTls);
+        this.#executeStartTls();
         break;
       default:
         if (this.#tag.toUpperCase() === 'LOGIN') this.#finishCommand(replies.missingTag);
         else this.#refuseCommand();
+    }
+  }
+
+  #executeStartTls(): void {
+    if (this.facts.offersStartTls) {
+      this.#stage = 'tag';
+      this.startTls(`${this.#tag} ${replies.startTls}\r\n`);
+    } else {
+      this.#finishCommand(this.facts.isTls ? replies.tlsActive : replies.noTls);
     }
   }
 
@@ -275,7 +288,7 @@ export class ImapClient extends LoginClient {
     const initial = this.takeSaslLine();
     if (initial === null) return false;
     this.#stage = 'tag';
-    this.beginSasl(this.#mechanism, initial);
+    this.beginSasl(this.#mechanism, initialResponse(initial));
     return true;
   }
 

@@ -1,5 +1,9 @@
-import { saslMechanisms } from '../../../shared/wire/sasl.ts';
-import type { ClientEngineOptions, LoginAccepted, LoginFailure } from '../engine.ts';
+import type {
+  ClientEngineOptions,
+  ConnectionFacts,
+  LoginAccepted,
+  LoginFailure,
+} from '../engine.ts';
 import type { SaslRefusal } from '../login-client.ts';
 
 /** Texts and codes are Dovecot 2.3.19.1's: clients and their users know them. */
@@ -15,6 +19,8 @@ export const replies = {
   idInvalid: 'BAD Invalid ID parameters',
   enabled: '* ENABLED\r\n',
   enableIgnored: 'OK ENABLE ignored in non-authenticated state.',
+  startTls: 'OK Begin TLS negotiation now.',
+  tlsActive: 'BAD TLS is already active.',
   noTls: "BAD TLS support isn't enabled.",
   badCommand: 'BAD Error in IMAP command received by server.',
   missingTag:
@@ -40,11 +46,23 @@ export function saslRefusal(refusal: SaslRefusal): string {
   return SASL_REFUSALS[refusal];
 }
 
+/** A database's own text is for the user's eyes, unless it brings a code of its own. */
+function withReason(reason: string | undefined, text: string): string {
+  if (reason === undefined) return text;
+  return reason.startsWith('[') ? `NO ${reason}` : `NO [ALERT] ${reason}`;
+}
+
 /** What follows the tag when a login failed. */
 export function loginFailure(failure: LoginFailure): string {
   switch (failure.kind) {
     case 'auth':
-      return 'NO [AUTHENTICATIONFAILED] Authentication failed.';
+      return withReason(failure.reason, 'NO [AUTHENTICATIONFAILED] Authentication failed.');
+    case 'authz':
+      return withReason(failure.reason, 'NO [AUTHORIZATIONFAILED] Authentication failed.');
+    case 'expired':
+      return withReason(failure.reason, 'NO [EXPIRED] Password expired');
+    case 'disabled':
+      return withReason(failure.reason, 'NO [CONTACTADMIN] Login disabled for this user');
     case 'auth-reply':
     case 'auth-tempfail':
       return failure.line;
@@ -63,8 +81,8 @@ export function loginFailure(failure: LoginFailure): string {
 // LOGIN-REFERRALS, which Dovecot lists here, is left out: we refer nobody.
 const DEFAULT_CAPABILITY = 'IMAP4rev1 SASL-IR ID ENABLE IDLE';
 
-/** The list before login. No STARTTLS: this version has no TLS. */
-export function capabilityList(options: ClientEngineOptions, allowsPlaintext: boolean): string {
+/** The list before login. */
+export function capabilityList(options: ClientEngineOptions, facts: ConnectionFacts): string {
   const literal = options.imapLiteralMinus ? 'LITERAL-' : 'LITERAL+';
   const configured = options.imapCapability;
   let list: string;
@@ -72,10 +90,10 @@ export function capabilityList(options: ClientEngineOptions, allowsPlaintext: bo
   else if (configured.startsWith('+')) {
     list = `${DEFAULT_CAPABILITY} ${configured.slice(1).trim()} ${literal}`;
   } else list = configured;
-  return list + (allowsPlaintext ? AUTH_CAPABILITIES : ' LOGINDISABLED');
+  if (facts.offersStartTls) list += ' STARTTLS';
+  if (!facts.allowsPlaintext) list += ' LOGINDISABLED';
+  return list + facts.mechanisms.map((mechanism) => ` AUTH=${mechanism}`).join('');
 }
-
-const AUTH_CAPABILITIES = saslMechanisms.map((mechanism) => ` AUTH=${mechanism}`).join('');
 
 const CAPABILITY_CODE = '[CAPABILITY ';
 

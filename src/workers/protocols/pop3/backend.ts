@@ -1,14 +1,26 @@
 import { pop3Limits } from '../../../shared/limits.ts';
-import { plainInitialResponse } from '../../../shared/wire/sasl.ts';
+import {
+  answerToErrorChallenge,
+  mechanismName,
+  saslResponse,
+} from '../../../shared/wire/sasl-client.ts';
 import type { LoginFailure } from '../engine.ts';
 import { LoginBackend, withoutControls } from '../login-backend.ts';
-import { xclientCommand } from './xclient-command.ts';
+import { xclientCommand } from '../raw-xclient.ts';
 
-/** What the next line answers; `auth-continue`: AUTH PLAIN whose response was not sent yet. */
-type Phase = 'xclient' | 'user' | 'pass' | 'auth-continue' | 'auth';
+/** What the next line answers; `auth-continue`: AUTH whose response was not sent yet. */
+type Phase = 'stls' | 'tls' | 'xclient' | 'user' | 'pass' | 'auth-continue' | 'auth';
 
 /** POP3 towards the backend (fact sheet 3; Dovecot 2.3.19.1's pop3-proxy.c). */
 export class Pop3Backend extends LoginBackend<Phase> {
+  #knowsXclient = false;
+  #hasAnsweredError = false;
+
+  override tlsStarted(): void {
+    // There is no second greeting (RFC 2595).
+    this.#introduce();
+  }
+
   protected override receiveLine(line: string): void {
     const isOk = line.startsWith('+OK');
     switch (this.phase) {
@@ -16,13 +28,19 @@ export class Pop3Backend extends LoginBackend<Phase> {
         if (isOk) this.#receiveBanner(line);
         else this.fail({ kind: 'protocol' }, `Invalid banner: ${this.loggable(line)}`);
         break;
+      case 'stls':
+        if (isOk) this.startTls('tls');
+        else this.fail({ kind: 'remote' }, `STLS failed: ${this.loggable(line)}`);
+        break;
       case 'xclient':
         if (!isOk) {
           this.fail({ kind: 'remote' }, `XCLIENT failed: ${this.loggable(line)}`);
-        } else if (this.login.useSasl) {
+        } else if (this.#usesSasl()) {
           this.#sendAuth();
-        } else {
+        } else if (this.login.mayPipeline) {
           this.phase = 'user';
+        } else {
+          this.#sendUser('');
         }
         break;
       case 'user':
@@ -30,50 +48,74 @@ export class Pop3Backend extends LoginBackend<Phase> {
         else this.#refused(line);
         break;
       case 'auth-continue':
-        if (isChallenge(line)) this.#sendLast('auth', `${this.#saslResponse()}\r\n`);
+        if (isChallenge(line)) this.#sendLast('auth', `${saslResponse(this.login)}\r\n`);
         else this.#refused(line);
         break;
       case 'auth':
       case 'pass':
         if (isOk) this.accept(line, '');
-        else if (isChallenge(line)) this.fail({ kind: 'protocol' }, 'Unexpected challenge');
+        else if (isChallenge(line)) this.#receiveErrorChallenge();
         else this.#refused(line);
     }
   }
 
-  #sendLast(phase: 'pass' | 'auth', bytes: string): void {
+  #sendLast(phase: Phase, bytes: string): void {
     this.phase = phase;
     this.sink.send(bytes);
   }
 
   #receiveBanner(line: string): void {
     if (!this.greeted()) return;
-    const knowsXclient = line.startsWith(' [XCLIENT]', 3);
-    const xclient = this.login.sendIdentity && knowsXclient ? xclientCommand(this.login) : '';
-    if (this.login.useSasl && xclient === '') {
+    this.#knowsXclient = line.startsWith(' [XCLIENT]', 3);
+    if (this.login.startTls) this.#sendLast('stls', 'STLS\r\n');
+    else this.#introduce();
+  }
+
+  #introduce(): void {
+    const { sendIdentity, mayPipeline } = this.login;
+    const xclient = sendIdentity && this.#knowsXclient ? xclientCommand(this.login) : '';
+    if (xclient === '' && this.#usesSasl()) {
       this.#sendAuth();
-    } else if (this.login.useSasl) {
-      // The password waits until XCLIENT was accepted.
-      this.phase = 'xclient';
-      this.sink.send(xclient);
+    } else if (xclient === '') {
+      this.#sendUser('');
+    } else if (this.#usesSasl() || !mayPipeline) {
+      // A password waits until XCLIENT was accepted.
+      this.#sendLast('xclient', xclient);
     } else {
-      this.phase = xclient === '' ? 'user' : 'xclient';
-      this.sink.send(`${xclient}USER ${this.login.user}\r\n`);
+      this.#sendUser(xclient);
     }
   }
 
-  #saslResponse(): string {
-    return plainInitialResponse(this.login.user, this.login.password);
+  #usesSasl(): boolean {
+    return this.login.mechanism !== '' || this.login.master !== '';
+  }
+
+  #sendUser(xclient: string): void {
+    this.phase = xclient === '' ? 'user' : 'xclient';
+    this.sink.send(`${xclient}USER ${this.login.user}\r\n`);
   }
 
   #sendAuth(): void {
-    const command = `AUTH PLAIN ${this.#saslResponse()}\r\n`;
+    const name = mechanismName(this.login);
+    const response = saslResponse(this.login);
+    const command = `AUTH ${name} ${response === '' ? '=' : response}\r\n`;
     if (command.length <= pop3Limits.authLineBytes) {
       this.#sendLast('auth', command);
     } else {
       this.phase = 'auth-continue';
-      this.sink.send('AUTH PLAIN\r\n');
+      this.sink.send(`AUTH ${name}\r\n`);
     }
+  }
+
+  /** With an OAuth mechanism the backend tells why, and refuses when it has got an answer. */
+  #receiveErrorChallenge(): void {
+    const answer = this.#hasAnsweredError ? null : answerToErrorChallenge(this.login);
+    if (answer === null || this.phase !== 'auth') {
+      this.fail({ kind: 'protocol' }, 'Unexpected challenge');
+      return;
+    }
+    this.#hasAnsweredError = true;
+    this.sink.send(`${answer}\r\n`);
   }
 
   #refused(line: string): void {

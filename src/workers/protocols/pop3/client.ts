@@ -9,9 +9,9 @@ import {
   type LoginAccepted,
   type LoginFailure,
 } from '../engine.ts';
-import { LoginClient, type SaslRefusal } from '../login-client.ts';
+import { initialResponse, LoginClient, type SaslRefusal } from '../login-client.ts';
+import { parseXclient } from '../raw-xclient.ts';
 import { capabilityReply, loginFailure, mechanismReply, replies, saslRefusal } from './replies.ts';
-import { parseXclient } from './xclient-command.ts';
 
 /** POP3 towards the client, before login (fact sheet 3; Dovecot 2.3.19.1's pop3-login). */
 export class Pop3Client extends LoginClient {
@@ -32,12 +32,9 @@ export class Pop3Client extends LoginClient {
     this.sink.reply(`+OK ${this.facts.isTrusted ? '[XCLIENT] ' : ''}${this.#greeting}\r\n`);
   }
 
-  override get askedCapability(): boolean {
-    return false;
-  }
-
-  override get retainedId(): string {
-    return '';
+  protected override forgetClient(): void {
+    this.#user = null;
+    this.#hasSeenXclient = false;
   }
 
   protected override finalReply(accepted: LoginAccepted): string {
@@ -95,7 +92,7 @@ export class Pop3Client extends LoginClient {
     const initial = this.takeSaslLine();
     if (initial === null) return false;
     this.#mechanism = null;
-    this.beginSasl(mechanism, initial);
+    this.beginSasl(mechanism, initialResponse(initial));
     return true;
   }
 
@@ -108,17 +105,17 @@ export class Pop3Client extends LoginClient {
         this.#executePass(argument);
         break;
       case 'CAPA':
-        this.sink.reply(capabilityReply(this.facts.allowsPlaintext));
+        this.sink.reply(capabilityReply(this.facts));
         break;
       case 'AUTH':
         // Neither good nor bad for the count of bad commands (pop3-login/client.c).
-        this.sink.reply(mechanismReply(this.facts.allowsPlaintext));
+        this.sink.reply(mechanismReply(this.facts));
         return;
       case 'APOP':
         this.sink.reply(replies.noApop);
         break;
       case 'STLS':
-        this.sink.reply(replies.noTls);
+        this.#executeStls();
         break;
       case 'XCLIENT':
         this.#executeXclient(argument);
@@ -135,6 +132,11 @@ export class Pop3Client extends LoginClient {
         return;
     }
     this.forgetBadCommands();
+  }
+
+  #executeStls(): void {
+    if (this.facts.offersStartTls) this.startTls(replies.startTls);
+    else this.sink.reply(this.facts.isTls ? replies.tlsActive : replies.noTls);
   }
 
   #executeUser(name: string): void {

@@ -1,5 +1,4 @@
-import { saslMechanisms } from '../../../shared/wire/sasl.ts';
-import type { LoginFailure } from '../engine.ts';
+import type { ConnectionFacts, LoginFailure } from '../engine.ts';
 import type { SaslRefusal } from '../login-client.ts';
 
 /** Texts and codes are Dovecot 2.3.19.1's: clients and their users know them. */
@@ -10,6 +9,8 @@ export const replies = {
   bye: '+OK Logging out\r\n',
   noUser: '-ERR No username given.\r\n',
   noApop: '-ERR APOP not enabled.\r\n',
+  startTls: '+OK Begin TLS negotiation now.\r\n',
+  tlsActive: '-ERR TLS is already active.\r\n',
   noTls: "-ERR TLS support isn't enabled.\r\n",
   unknownCommand: '-ERR Unknown command.\r\n',
   xclientDone: '+OK Updated\r\n',
@@ -31,11 +32,21 @@ export function saslRefusal(refusal: SaslRefusal): string {
   return SASL_REFUSALS[refusal];
 }
 
+/** A database's own text takes the place of ours, with its own code if it has one. */
+function withReason(reason: string | undefined, text: string): string {
+  return reason?.startsWith('[') ? `-ERR ${reason}\r\n` : `-ERR [AUTH] ${reason ?? text}\r\n`;
+}
+
 /** The reply when a login failed. */
 export function loginFailure(failure: LoginFailure): string {
   switch (failure.kind) {
     case 'auth':
-      return '-ERR [AUTH] Authentication failed.\r\n';
+    case 'authz':
+      return withReason(failure.reason, 'Authentication failed.');
+    case 'expired':
+      return withReason(failure.reason, 'Password expired');
+    case 'disabled':
+      return withReason(failure.reason, 'Login disabled for this user');
     case 'auth-reply':
     case 'auth-tempfail':
       return `${failure.line}\r\n`;
@@ -55,13 +66,15 @@ export function loginFailure(failure: LoginFailure): string {
 const CAPABILITIES = '+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nAUTH-RESP-CODE\r\n';
 
 /** CAPA's answer. Without mechanisms there is no SASL line: an empty one (Dovecot) is no grammar. */
-export function capabilityReply(allowsPlaintext: boolean): string {
-  if (!allowsPlaintext) return `${CAPABILITIES}.\r\n`;
-  return `${CAPABILITIES}USER\r\nSASL ${saslMechanisms.join(' ')}\r\n.\r\n`;
+export function capabilityReply(facts: ConnectionFacts): string {
+  let reply = CAPABILITIES;
+  if (facts.offersStartTls) reply += 'STLS\r\n';
+  if (facts.allowsPlaintext) reply += 'USER\r\n';
+  if (facts.mechanisms.length > 0) reply += `SASL ${facts.mechanisms.join(' ')}\r\n`;
+  return `${reply}.\r\n`;
 }
 
 /** The answer to AUTH without a mechanism. */
-export function mechanismReply(allowsPlaintext: boolean): string {
-  const mechanisms = allowsPlaintext ? saslMechanisms.map((name) => `${name}\r\n`).join('') : '';
-  return `+OK\r\n${mechanisms}.\r\n`;
+export function mechanismReply(facts: ConnectionFacts): string {
+  return `+OK\r\n${facts.mechanisms.map((name) => `${name}\r\n`).join('')}.\r\n`;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { backendLimits, imapLimits } from '../../../../src/shared/limits.ts';
 import type { BackendLogin } from '../../../../src/workers/protocols/engine.ts';
+import { NO_HINTS } from '../../../../src/workers/protocols/engine.ts';
 import { imapProtocol } from '../../../../src/workers/protocols/imap/protocol.ts';
 import { facts, TestBackend } from '../engine-harness.ts';
 
@@ -77,7 +78,11 @@ describe('identity', () => {
     '"x-connected-ip" "192.0.2.1" "x-connected-port" "143" "x-proxy-ttl" "4"';
 
   test('the client’s own pairs first, then ours; what needs a waiting literal is left out', () => {
-    const backend = connect({ sendIdentity: true, forward, retainedId: '"name" "mutt"' });
+    const backend = connect({
+      sendIdentity: true,
+      forward,
+      hints: { ...NO_HINTS, retainedId: '"name" "mutt"' },
+    });
     expect(backend.receive(BANNER)).toBe(
       `I ID ("name" "mutt" ${own} "x-forward-class" "gold")\r\nL LOGIN "alice" "pass"\r\n`,
     );
@@ -174,11 +179,13 @@ describe('SASL', () => {
   const response = 'AGFsaWNlAHBhc3M=';
 
   test('with SASL-IR in one line', () => {
-    expect(connect({ useSasl: true }).receive(BANNER)).toBe(`L AUTHENTICATE PLAIN ${response}\r\n`);
+    expect(connect({ mechanism: 'PLAIN' }).receive(BANNER)).toBe(
+      `L AUTHENTICATE PLAIN ${response}\r\n`,
+    );
   });
 
   test('without SASL-IR after the prompt', () => {
-    const backend = connect({ useSasl: true });
+    const backend = connect({ mechanism: 'PLAIN' });
     expect(backend.receive(banner('AUTH=PLAIN'))).toBe('L AUTHENTICATE PLAIN\r\n');
     expect(backend.engine.state).toBe('auth-continue');
     expect(backend.receive('+ \r\n')).toBe(`${response}\r\n`);
@@ -187,17 +194,17 @@ describe('SASL', () => {
   });
 
   test('a second prompt is a protocol failure', () => {
-    const backend = connect({ useSasl: true });
+    const backend = connect({ mechanism: 'PLAIN' });
     backend.receive(`${BANNER}+ more\r\n`);
     expect(backend.failure).toEqual({ kind: 'protocol' });
   });
 
   test('without PLAIN it is a matter of configuration; LOGINDISABLED does not matter', () => {
-    const backend = connect({ useSasl: true });
+    const backend = connect({ mechanism: 'PLAIN' });
     expect(backend.receive(banner('SASL-IR AUTH=LOGIN'))).toBe('');
     expect(backend.failure).toEqual({ kind: 'remote-config' });
     expect(
-      connect({ useSasl: true }).receive(banner('SASL-IR AUTH=PLAIN LOGINDISABLED')),
+      connect({ mechanism: 'PLAIN' }).receive(banner('SASL-IR AUTH=PLAIN LOGINDISABLED')),
     ).toContain(response);
   });
 });
@@ -261,7 +268,7 @@ describe('answers', () => {
 });
 
 test('a client that asked CAPABILITY makes us ask, in the same write', () => {
-  expect(connect({ askedCapability: true }).receive(BANNER)).toBe(
+  expect(connect({ hints: { ...NO_HINTS, askedCapability: true } }).receive(BANNER)).toBe(
     'C CAPABILITY\r\nL LOGIN "alice" "pass"\r\n',
   );
 });

@@ -65,7 +65,13 @@ describe('LOGIN', () => {
       return;
     }
     expect(output).toBe('');
-    expect(client.credentials).toEqual({ user, password, authzid: '', mechanism: 'LOGIN' });
+    expect(client.credentials).toEqual({
+      user,
+      password,
+      authzid: '',
+      isProven: false,
+      mechanism: 'LOGIN',
+    });
   });
 
   test.each([
@@ -225,7 +231,13 @@ describe('AUTHENTICATE', () => {
   ])('%j', (dialogue, output, mechanism) => {
     const client = connect();
     expect(client.send(dialogue)).toBe(output);
-    expect(client.credentials).toEqual({ user: 'alice', password: 'pass', authzid: '', mechanism });
+    expect(client.credentials).toEqual({
+      user: 'alice',
+      password: 'pass',
+      authzid: '',
+      isProven: false,
+      mechanism,
+    });
   });
 
   test.each([
@@ -331,11 +343,11 @@ describe('ID', () => {
   test('is kept for the backend without x-* when configured, within its limit', () => {
     const client = connect({ isTrusted: true }, { imapIdRetain: true });
     client.send('a ID ("name" "m\\"utt" "x-proxy-ttl" "9" "X-Multiplex" "0" "os" NIL)\r\n');
-    expect(client.engine.retainedId).toBe('"name" "m\\"utt" "os" NIL');
+    expect(client.engine.hints.retainedId).toBe('"name" "m\\"utt" "os" NIL');
     client.send(`a ID ("big" "${'v'.repeat(300)}" "b" "c")\r\n`);
-    expect(client.engine.retainedId).toBe('"b" "c"');
+    expect(client.engine.hints.retainedId).toBe('"b" "c"');
     client.send('a ID NIL\r\n');
-    expect(client.engine.retainedId).toBe('');
+    expect(client.engine.hints.retainedId).toBe('');
   });
 });
 

@@ -94,7 +94,7 @@ describe('SASL', () => {
   const response = 'AGFsaWNlAHBhc3M=';
 
   test('after XCLIENT was accepted', () => {
-    const backend = connect({ useSasl: true, sendIdentity: true });
+    const backend = connect({ mechanism: 'PLAIN', sendIdentity: true });
     expect(backend.receive('+OK [XCLIENT] hi\r\n')).toBe(`${XCLIENT}\r\n`);
     expect(backend.receive('+OK Updated\r\n')).toBe(`AUTH PLAIN ${response}\r\n`);
     backend.receive('+OK Logged in.\r\n');
@@ -107,7 +107,7 @@ describe('SASL', () => {
   ])('%i characters over the line’s limit it waits for the prompt', (excess, isInitial) => {
     const base64 = Math.floor((pop3Limits.authLineBytes - 'AUTH PLAIN \r\n'.length) / 4) * 4;
     const password = 'p'.repeat(((base64 + excess) / 4) * 3 - '\0alice\0'.length);
-    const backend = connect({ useSasl: true, password });
+    const backend = connect({ mechanism: 'PLAIN', password });
     const sent = backend.receive('+OK hi\r\n');
     expect(sent !== 'AUTH PLAIN\r\n').toBe(isInitial);
     if (isInitial) return;

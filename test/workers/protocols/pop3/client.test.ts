@@ -32,7 +32,13 @@ describe('USER and PASS', () => {
   ])('%j', (dialogue, user, password) => {
     const client = connect();
     client.send(dialogue);
-    expect(client.credentials).toEqual({ user, password, authzid: '', mechanism: 'USER/PASS' });
+    expect(client.credentials).toEqual({
+      user,
+      password,
+      authzid: '',
+      isProven: false,
+      mechanism: 'USER/PASS',
+    });
   });
 
   test('USER is forgotten after PASS', () => {
@@ -77,7 +83,13 @@ describe('AUTH', () => {
   ])('%j', (dialogue, output, mechanism) => {
     const client = connect();
     expect(client.send(dialogue)).toBe(output);
-    expect(client.credentials).toEqual({ user: 'alice', password: 'pass', authzid: '', mechanism });
+    expect(client.credentials).toEqual({
+      user: 'alice',
+      password: 'pass',
+      authzid: '',
+      isProven: false,
+      mechanism,
+    });
   });
 
   test.each([

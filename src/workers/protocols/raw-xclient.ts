@@ -1,9 +1,11 @@
 import { isIP } from 'node:net';
-import { pop3Limits } from '../../../shared/limits.ts';
-import { decodeBase64, encodeBase64 } from '../../../shared/wire/base64.ts';
-import { tabEscape, tabUnescape } from '../../../shared/wire/tab-escape.ts';
-import type { BackendLogin, ForwardedIdentity } from '../engine.ts';
-import { isSafeForwardField, isSessionId, parsePort, parseTtl } from '../forwarded-identity.ts';
+import { pop3Limits } from '../../shared/limits.ts';
+import { decodeBase64, encodeBase64 } from '../../shared/wire/base64.ts';
+import { tabEscape, tabUnescape } from '../../shared/wire/tab-escape.ts';
+import type { BackendLogin, ForwardedIdentity } from './engine.ts';
+import { isSafeForwardField, isSessionId, parsePort, parseTtl } from './forwarded-identity.ts';
+
+/** XCLIENT as POP3 and ManageSieve have it: values are raw, so none may hold a space. */
 
 /**
  * Reads the argument of a trusted peer's XCLIENT. Unknown attributes are passed over; null when the

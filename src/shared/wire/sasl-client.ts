@@ -1,0 +1,53 @@
+import { encodeBase64 } from './base64.ts';
+import type { SaslMechanism } from './sasl.ts';
+
+/** Who logs in to a backend, and with what. */
+export interface SaslLogin {
+  /** Who the session is for. */
+  readonly user: string;
+  /** Password, or the token of an OAuth mechanism. */
+  readonly password: string;
+  /** Authentication id of a master user; '' = the user logs in by itself. */
+  readonly master: string;
+  /** '' = PLAIN. */
+  readonly mechanism: SaslMechanism | '';
+}
+
+/** The mechanism in the words of the wire. */
+export function mechanismName({ mechanism }: SaslLogin): string {
+  return mechanism === '' ? 'PLAIN' : mechanism;
+}
+
+/**
+ * The client's one message, base64; '' = an empty one. The authorisation id is left out when it would be the
+ * authentication id again: not every server takes that for none.
+ */
+export function saslResponse(login: SaslLogin): string {
+  const { user, password, master } = login;
+  switch (login.mechanism) {
+    case 'XOAUTH2':
+      return encodeBase64(`user=${user}\x01auth=Bearer ${password}\x01\x01`);
+    case 'OAUTHBEARER':
+      // RFC 5801: "=" and "," of a name are written =3D and =2C.
+      return encodeBase64(`n,a=${gs2Name(user)},\x01auth=Bearer ${password}\x01\x01`);
+    case 'EXTERNAL':
+      return encodeBase64(user);
+    default: {
+      const isMaster = master !== '' && master !== user;
+      return encodeBase64(isMaster ? `${user}\0${master}\0${password}` : `\0${user}\0${password}`);
+    }
+  }
+}
+
+function gs2Name(name: string): string {
+  return name.replaceAll('=', '=3D').replaceAll(',', '=2C');
+}
+
+/**
+ * What a client of an OAuth mechanism must say to the challenge that tells why its token is no good (RFC 7628
+ * 3.2.3), base64; the refusal follows. Null: such a challenge makes no sense.
+ */
+export function answerToErrorChallenge({ mechanism }: SaslLogin): string | null {
+  if (mechanism === 'OAUTHBEARER') return encodeBase64('\x01');
+  return mechanism === 'XOAUTH2' ? '' : null;
+}
