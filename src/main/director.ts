@@ -17,10 +17,11 @@ import { runFlushScript } from './ring/flush-script.ts';
 import { RingEdge } from './ring/ring-edge.ts';
 import { ringName } from './ring/ring-state.ts';
 import { noRing, RunningRing } from './ring/running-ring.ts';
+import { ServerCertificates } from './server-certificates.ts';
 import { EVERY_SESSION, type SessionList } from './session-list.ts';
 import type { DirectorSnapshot } from './snapshot/director-snapshot.ts';
 import { Supervisor } from './supervisor.ts';
-import { hasRing, readServerTls, readWorkerSettings } from './worker-settings.ts';
+import { hasRing, readWorkerSettings } from './worker-settings.ts';
 
 export interface DirectorOptions {
   readonly config: Config;
@@ -58,9 +59,10 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
   const logDestination = options.logDestination ?? 1;
   const destination = pino.destination({ dest: logDestination, sync: true });
   const log = pino({ level: config.log.level, base: {} }, destination);
+  const settings = await readWorkerSettings(config, mailServers, logDestination);
   const supervisor = new Supervisor({
     workers: config.workers,
-    settings: await readWorkerSettings(config, mailServers, logDestination),
+    settings,
     services: config.services.map(toServiceAddress),
     log,
     now: Date.now,
@@ -106,6 +108,10 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     work.run();
     moves.jobs.run();
   }, TICK_MS);
+  const certificates =
+    config.ssl === null || settings.tls === null
+      ? null
+      : new ServerCertificates(config.ssl, settings.tls, (tls) => supervisor.useTls(tls), log);
   for (const { protocol, host, port } of supervisor.services) {
     log.info({ protocol, address: host, port }, 'listening');
   }
@@ -120,11 +126,12 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     adminPorts: () => listeners.adminPorts,
     httpPort: () => listeners.httpPort,
     async reload() {
-      await Promise.all([listeners.reload(), reloadTls(config, supervisor, log)]);
+      await Promise.all([listeners.reload(), certificates?.reload()]);
     },
     killWorker: (index) => supervisor.kill(index),
     async stop() {
       clearInterval(ticker);
+      certificates?.stop();
       await listeners.close();
       await snapshot?.stop();
       await ring?.stop();
@@ -257,15 +264,4 @@ function createDirectory(
 
 function toServiceAddress({ protocol, listen, tls, haproxy }: ServiceConfig): ServiceAddress {
   return { protocol, host: listen.ip, port: listen.port, tls, haproxy };
-}
-
-/** New certificates for handshakes to come; what is no good leaves the old ones in use. */
-async function reloadTls(config: Config, supervisor: Supervisor, log: Logger): Promise<void> {
-  if (config.ssl === null) return;
-  try {
-    supervisor.useTls(await readServerTls(config.ssl, supervisor.ticketKeys));
-    log.info('certificates read again');
-  } catch (error) {
-    log.error({ error: (error as Error).message }, 'certificates are left as they are');
-  }
 }

@@ -119,11 +119,6 @@ export class Supervisor {
     for (const worker of this.#running.values()) worker.control.postMessage({ kind: 'tls', tls });
   }
 
-  /** Empty: there is no TLS. */
-  get ticketKeys(): Uint8Array {
-    return this.#settings.tls?.ticketKeys ?? new Uint8Array();
-  }
-
   send(workerId: number, message: ToWorker): void {
     this.#running.get(workerId)?.control.postMessage(message);
   }

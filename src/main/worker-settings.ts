@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { errorCode } from '../shared/errors.ts';
 import type {
   BackendSettings,
@@ -75,11 +76,11 @@ function usableSecs(config: Config): number {
  * Certificates and keys as they are in their files now.
  *
  * @param ticketKeys in use unless `ticket_key_file` has others
- * @throws ConfigError, and what is wrong with a file's contents is for the worker's TLS to say
+ * @throws ConfigError
  */
 export async function readServerTls(ssl: SslConfig, ticketKeys: Uint8Array): Promise<ServerTls> {
   const pairs = [{ cert: ssl.cert, key: ssl.key }, ...ssl.alternatives];
-  return {
+  const settings: ServerTls = {
     certificates: await Promise.all(
       pairs.map(async ({ cert, key }) => ({
         cert: await readPem(cert, 'ssl.cert'),
@@ -93,6 +94,36 @@ export async function readServerTls(ssl: SslConfig, ticketKeys: Uint8Array): Pro
     certificateUserField: ssl.certUsernameField,
     ticketKeys: ssl.ticketKeyFile === '' ? ticketKeys : await readTicketKeys(ssl.ticketKeyFile),
   };
+  for (const [i, pair] of settings.certificates.entries()) {
+    assertUsable(pair, settings, { certificate: pairs[i]!.cert, authorities: ssl.ca });
+  }
+  return settings;
+}
+
+/** Here rather than in the workers, so that nothing starts with a certificate that is no good. */
+function assertUsable(
+  { cert, key }: ServerTls['certificates'][number],
+  { cipherList, clientCa }: ServerTls,
+  files: { readonly certificate: string; readonly authorities: string },
+): void {
+  const check = (file: string, setting: string, options: SecureContextOptions): void => {
+    try {
+      createSecureContext(options);
+    } catch (error) {
+      const text = `not usable: ${(error as Error).message}`;
+      throw fileError(file, setting, text, { cause: error });
+    }
+  };
+  check(files.certificate, 'ssl', { cert, key });
+  if (clientCa !== '') check(files.authorities, 'ssl.ca', { ca: clientCa });
+  if (cipherList !== '') check(files.certificate, 'ssl.cipher_list', { ciphers: cipherList });
+}
+
+/** What readServerTls() reads. */
+export function tlsFiles(ssl: SslConfig): string[] {
+  const pairs = [{ cert: ssl.cert, key: ssl.key }, ...ssl.alternatives];
+  const files = [...pairs.flatMap(({ cert, key }) => [cert, key]), ssl.ca, ssl.ticketKeyFile];
+  return files.filter((file) => file !== '');
 }
 
 async function readBackends(
