@@ -19,6 +19,22 @@ export function labAddress(number: number): string {
   return `127.${bits >>> 16}.${(bits >>> 8) & 255}.${bits & 255}`;
 }
 
+/** What one backend is told of itself. */
+export interface DovecotFacts {
+  readonly name: string;
+  readonly ip: string;
+  /** Its own; `directory`/mail has the mailboxes. */
+  readonly directory: string;
+}
+
+/** What a lab has besides IMAP and POP3. */
+export interface DovecotOptions {
+  /** Text behind the template: what it sets again counts. Files that it names may be written meanwhile. */
+  readonly config?: (backend: DovecotFacts) => string;
+  /** Further Debian packages. */
+  readonly packages?: readonly string[];
+}
+
 /** One real Dovecot on its own loopback address. */
 export class DovecotBackend {
   readonly name: string;
@@ -30,7 +46,7 @@ export class DovecotBackend {
   readonly logPath: string;
   readonly #process: DovecotProcess;
 
-  constructor(name: string, ip: string, directory: string) {
+  constructor(name: string, ip: string, directory: string, options: DovecotOptions = {}) {
     this.name = name;
     this.ip = ip;
     this.directory = directory;
@@ -41,13 +57,14 @@ export class DovecotBackend {
     }
     mkdirSync(join(directory, 'mail'));
     chmodSync(join(directory, 'mail'), 0o777);
-    writeFileSync(this.configPath, fillTemplate({ name, ip, directory }));
+    const further = options.config?.({ name, ip, directory }) ?? '';
+    writeFileSync(this.configPath, fillTemplate({ name, ip, directory }) + further);
     writeFileSync(this.logPath, '');
     this.#process = new DovecotProcess({
       name,
       configPath: this.configPath,
       logPath: this.logPath,
-      packages: ['dovecot-imapd', 'dovecot-pop3d'],
+      packages: ['dovecot-imapd', 'dovecot-pop3d', ...(options.packages ?? [])],
     });
   }
 
@@ -97,13 +114,17 @@ export class DovecotLab {
   }
 
   /** Starts backends named b1, b2, … */
-  static async start(count: number, firstNumber = 1): Promise<DovecotLab> {
+  static async start(
+    count: number,
+    firstNumber = 1,
+    options: DovecotOptions = {},
+  ): Promise<DovecotLab> {
     if (process.getuid?.() !== 0) throw new Error('real Dovecot backends need root');
     const directory = makeLabDirectory();
     const backends: DovecotBackend[] = [];
     for (let number = firstNumber; number < firstNumber + count; number++) {
       const name = `b${number}`;
-      backends.push(new DovecotBackend(name, labAddress(number), join(directory, name)));
+      backends.push(new DovecotBackend(name, labAddress(number), join(directory, name), options));
     }
     const lab = new DovecotLab(directory, backends);
     try {
@@ -134,7 +155,7 @@ export class DovecotLab {
   }
 }
 
-function fillTemplate(of: { name: string; ip: string; directory: string }): string {
+function fillTemplate(of: DovecotFacts): string {
   return readFileSync(TEMPLATE, 'utf8')
     .replaceAll('@IP@', of.ip)
     .replaceAll('@BASE@', of.directory)
