@@ -41,6 +41,27 @@ export const pop3Limits = {
   authLineBytes: 255,
 } as const;
 
+/** SMTP's grammar, for Submission and LMTP; and Submission before login. */
+export const smtpLimits = {
+  /** Letters of a command name: SMTP_COMMAND_PARSER_MAX_COMMAND_LENGTH. */
+  verbChars: 32,
+  /** Between `<` and `>`. RFC 5321 wants 256; rewritten senders (SRS, VERP) may be longer. */
+  pathBytes: 512,
+  /** ESMTP parameters of one MAIL or RCPT. */
+  parameters: 20,
+  /** Lines, and bytes of text, of one reply. */
+  replyLines: 64,
+  replyBytes: 16 * 1024,
+  /** Name of a client in EHLO, HELO or LHLO (RFC 5321: a domain). */
+  heloBytes: 255,
+  /** `AUTH` with an initial response, and XCLIENT, without CRLF: SMTP_BASE_LINE_LENGTH_LIMIT. */
+  commandBytes: 510,
+  /** XCLIENT with one long value, which cannot be divided; Dovecot reads up to 1026 bytes behind the verb. */
+  xclientLineBytes: 1000,
+  /** Invalid commands in a row that are answered; the next one ends the connection: CLIENT_MAX_BAD_COMMANDS. */
+  badCommands: 10,
+} as const;
+
 /** What a backend may make us hold before it accepts a login. */
 export const backendLimits = {
   lineBytes: 8192,
@@ -48,4 +69,14 @@ export const backendLimits = {
   linesBeforeLogin: 64,
   /** Characters of a backend's line that go to the log. */
   loggedChars: 160,
+} as const;
+
+/** The PROXY header of a balancer in front of us. */
+export const proxyHeaderLimits = {
+  /** Version 1 with its CRLF, as its specification has it. */
+  v1Bytes: 107,
+  /** Version 2 with everything: rbuf of master-service-haproxy.c. */
+  v2Bytes: 1500,
+  /** As the specification has it. */
+  uniqueIdBytes: 128,
 } as const;

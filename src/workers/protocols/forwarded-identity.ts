@@ -1,4 +1,7 @@
 import { clientLimits } from '../../shared/limits.ts';
+import { decodeBase64, encodeBase64 } from '../../shared/wire/base64.ts';
+import { tabEscape, tabUnescape } from '../../shared/wire/tab-escape.ts';
+import type { ForwardedIdentity } from './engine.ts';
 
 /**
  * Checks of single fields that a trusted proxy forwards (IMAP ID, POP3 XCLIENT). What they let
@@ -27,4 +30,23 @@ export function parseTtl(value: string): number | null {
 /** Names are used in ID keys and as `name=value`; values go into quoted strings and literals. */
 export function isSafeForwardField(name: string, value: string): boolean {
   return /^[!-<>-~]{1,20}$/.test(name) && !/["\\]/.test(name) && !/[\0\r\n]/.test(value);
+}
+
+/** XCLIENT's FORWARD: base64 of `name=value` fields between tabs. Unsafe fields are passed over; null: no base64. */
+export function decodeForward(value: string): ForwardedIdentity['forward'] | null {
+  const fields = decodeBase64(value);
+  if (fields === null) return null;
+  const forward: ForwardedIdentity['forward'] = [];
+  for (const field of fields === '' ? [] : fields.split('\t')) {
+    const [name, ...rest] = tabUnescape(field).split('=') as [string, ...string[]];
+    const text = rest.join('=');
+    if (isSafeForwardField(name, text)) forward.push([name, text]);
+  }
+  return forward;
+}
+
+export function encodeForward(
+  forward: readonly (readonly [name: string, value: string])[],
+): string {
+  return encodeBase64(forward.map(([name, value]) => tabEscape(`${name}=${value}`)).join('\t'));
 }

@@ -1,9 +1,13 @@
 import { isIP } from 'node:net';
 import { pop3Limits } from '../../shared/limits.ts';
-import { decodeBase64, encodeBase64 } from '../../shared/wire/base64.ts';
-import { tabEscape, tabUnescape } from '../../shared/wire/tab-escape.ts';
 import type { BackendLogin, ForwardedIdentity } from './engine.ts';
-import { isSafeForwardField, isSessionId, parsePort, parseTtl } from './forwarded-identity.ts';
+import {
+  decodeForward,
+  encodeForward,
+  isSessionId,
+  parsePort,
+  parseTtl,
+} from './forwarded-identity.ts';
 
 /** XCLIENT as POP3 and ManageSieve have it: values are raw, so none may hold a space. */
 
@@ -43,22 +47,18 @@ function applyAttribute(identity: ForwardedIdentity, name: string, value: string
       return ttl !== null;
     }
     case 'FORWARD':
-      return applyForward(identity, value);
+      return applyForward(identity, decodeForward(value));
     default:
       return true;
   }
 }
 
-function applyForward(identity: ForwardedIdentity, value: string): boolean {
-  const fields = decodeBase64(value);
-  if (fields === null) return false;
-  identity.forward = [];
-  for (const field of fields === '' ? [] : fields.split('\t')) {
-    const [name, ...rest] = tabUnescape(field).split('=') as [string, ...string[]];
-    const text = rest.join('=');
-    if (isSafeForwardField(name, text)) identity.forward.push([name, text]);
-  }
-  return true;
+function applyForward(
+  identity: ForwardedIdentity,
+  forward: ForwardedIdentity['forward'] | null,
+): boolean {
+  if (forward !== null) identity.forward = forward;
+  return forward !== null;
 }
 
 /**
@@ -70,7 +70,6 @@ export function xclientCommand({ facts, forward }: BackendLogin): string {
     `XCLIENT ADDR=${facts.remoteIp} PORT=${facts.remotePort} ` +
     `SESSION=${facts.sessionId} TTL=${facts.ttl - 1}`;
   if (forward.length === 0) return `${command}\r\n`;
-  const fields = forward.map(([name, value]) => tabEscape(`${name}=${value}`)).join('\t');
-  const whole = `${command} FORWARD=${encodeBase64(fields)}\r\n`;
+  const whole = `${command} FORWARD=${encodeForward(forward)}\r\n`;
   return whole.length <= pop3Limits.xclientLineBytes ? whole : `${command}\r\n`;
 }
