@@ -19,10 +19,11 @@ export function mechanismName({ mechanism }: SaslLogin): string {
 }
 
 /**
- * The client's one message, base64; '' = an empty one. The authorisation id is left out when it would be the
- * authentication id again: not every server takes that for none.
+ * The client's one message, base64; '' = an empty one. PLAIN's authorisation id is left out when it would be the
+ * authentication id again, as not every server takes that for none. `namesUser`: it is given all the same, as
+ * Dovecot's proxy does in ManageSieve and Submission.
  */
-export function saslResponse(login: SaslLogin): string {
+export function saslResponse(login: SaslLogin, namesUser = false): string {
   const { user, password, master } = login;
   switch (login.mechanism) {
     case 'XOAUTH2':
@@ -33,8 +34,9 @@ export function saslResponse(login: SaslLogin): string {
     case 'EXTERNAL':
       return encodeBase64(user);
     default: {
-      const isMaster = master !== '' && master !== user;
-      return encodeBase64(isMaster ? `${user}\0${master}\0${password}` : `\0${user}\0${password}`);
+      const authcid = master === '' ? user : master;
+      const authzid = authcid === user && !namesUser ? '' : user;
+      return encodeBase64(`${authzid}\0${authcid}\0${password}`);
     }
   }
 }

@@ -10,6 +10,7 @@ export function loggable(line: string, login: SaslLogin): string {
   let text = line;
   if (login.password !== '') {
     text = text.replaceAll(saslResponse(login), '<secret>');
+    text = text.replaceAll(saslResponse(login, true), '<secret>');
     text = text.replaceAll(login.password, '<secret>');
     text = text.replaceAll(quoted(login.password).slice(1, -1), '<secret>');
   }

@@ -3,17 +3,30 @@ import { LineSplitter } from '../../shared/wire/line-splitter.ts';
 import type { BackendEngine, BackendLogin, BackendSink, LoginFailure } from './engine.ts';
 import { loggable } from './loggable.ts';
 
+/** Cuts input into what a protocol counts as one line; see LineSplitter. */
+export interface LineSource {
+  push(chunk: Buffer): void;
+  next(): string | null;
+  readonly isTooLong: boolean;
+  rest(): Buffer | null;
+}
+
 /** What the backend engines have in common: lines in, one end. `Phase` names what is awaited. */
 export abstract class LoginBackend<Phase extends string> implements BackendEngine {
   protected readonly login: BackendLogin;
   protected readonly sink: BackendSink;
   protected phase: Phase | 'banner' | 'dead' = 'banner';
   #isStartingTls = false;
-  readonly #lines = new LineSplitter(backendLimits.lineBytes);
+  readonly #lines: LineSource;
 
-  constructor(login: BackendLogin, sink: BackendSink) {
+  constructor(
+    login: BackendLogin,
+    sink: BackendSink,
+    lines: LineSource = new LineSplitter(backendLimits.lineBytes),
+  ) {
     this.login = login;
     this.sink = sink;
+    this.#lines = lines;
   }
 
   get state(): string {
