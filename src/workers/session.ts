@@ -3,22 +3,16 @@ import type { TLSSocket } from 'node:tls';
 import { Counter } from '../shared/memory/counters.ts';
 import type { ListedSession, ServiceAddress } from '../shared/messages.ts';
 import { normaliseUser } from '../shared/user-name.ts';
+import type { ProxyHeader } from '../shared/wire/proxy-header.ts';
 import { type Authenticator, type LoginRoute, passthroughRoute } from './auth/login-route.ts';
 import { BackendLink, type LinkOwner } from './backend-link.ts';
-import { connectionFacts, withIdentity, withTls } from './connection-facts.ts';
-import {
-  ownAccepted,
-  ownSecured,
-  ownUnread,
-  releaseInput,
-  type SocketOwner,
-} from './owned-socket.ts';
+import { ClientOpening } from './client-opening.ts';
+import { ownAccepted, ownUnread, type SocketOwner } from './owned-socket.ts';
 import type { EndReason } from './protocols/end-reason.ts';
 import {
   type BackendLogin,
   type ClientEngine,
   type ClientSink,
-  type ConnectionFacts,
   type Credentials,
   type ForwardedIdentity,
   LOGGED_OUT,
@@ -27,7 +21,6 @@ import {
   type StreamWatch,
 } from './protocols/engine.ts';
 import { relayWrite } from './relay-write.ts';
-import type { ServerTlsContext } from './tls/server-tls.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** A connection that is not logged in lives this long, whatever it does. */
@@ -53,13 +46,9 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   readonly #context: WorkerContext;
   /** The TCP connection, or TLS on top of it once it has begun. */
   #client: net.Socket;
-  /** The connection as it was accepted: what a client has said in the clear is forgotten with STARTTLS. */
-  #accepted: ConnectionFacts | null;
-  /** Set while a handshake is on. */
-  #handshake: ServerTlsContext | null = null;
   #wantsTls = false;
   /** Null once it is logged in; what is asked for later is in the three below. */
-  #facts: ConnectionFacts | null = null;
+  #opening: ClientOpening | null;
   #sessionId = '';
   #remoteIp = '';
   #remotePort = 0;
@@ -71,9 +60,6 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   #names: LoginRoute['names'] = {};
   #phase: Phase = Phase.prelogin;
   #timer: NodeJS.Timeout | null = null;
-  #forward: [string, string][] | null = null;
-  /** Counted as not logged in under this address; '' = not counted. */
-  #preloginIp = '';
   #hasMoved = false;
   #clientEnded = false;
   /** What the client had not taken at the last look; after the backend has closed. */
@@ -84,42 +70,52 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   /** When the login began, then when it was accepted. */
   #sinceMs = 0;
 
-  constructor(context: WorkerContext, service: ServiceAddress, client: net.Socket) {
+  /** @param header of the balancer that the connection came through; null: it came straight */
+  constructor(
+    context: WorkerContext,
+    service: ServiceAddress,
+    client: net.Socket,
+    header: ProxyHeader | null,
+  ) {
     this.#context = context;
     this.#client = client;
-    const facts = connectionFacts(context, service, client);
-    this.#accepted = facts;
-    this.#learn(facts);
+    const opening = new ClientOpening(context, service, client, header);
+    this.#opening = opening;
+    this.#learn();
     context.counters.add(Counter.accepted);
     context.sessions.add(this);
     const isImplicitTls = service.tls === 'implicit';
     if (isImplicitTls) ownUnread(client, this);
     else ownAccepted(client, this);
-    if (!context.prelogin.enter(facts.remoteIp)) {
+    if (!opening.enter()) {
       this.#refuseConnection(isImplicitTls);
       return;
     }
-    this.#preloginIp = facts.remoteIp;
     this.#timer = setTimeout(preloginTimeout, PRELOGIN_TIMEOUT_MS, this);
-    if (isImplicitTls) this.#startHandshake();
-    else this.#greet(facts);
+    if (isImplicitTls) {
+      this.#startHandshake();
+    } else {
+      this.#greet();
+      // Paused where a header was read.
+      client.resume();
+    }
   }
 
   #refuseConnection(isImplicitTls: boolean): void {
     const { counters, log, protocol, engineOptions } = this.#context;
-    const facts = this.#facts!;
     counters.add(Counter.limited);
     log.warn(this.#logFields(), 'limits.max_prelogin_per_address reached');
     if (!isImplicitTls) {
+      const { facts } = this.#opening!;
       const goodbye = protocol.createClient(facts, engineOptions, this).goodbye('limit');
       this.#client.write(goodbye, 'latin1');
     }
     this.#linger();
   }
 
-  #greet(facts: ConnectionFacts): void {
+  #greet(): void {
     const { protocol, engineOptions } = this.#context;
-    this.#engine = protocol.createClient(facts, engineOptions, this);
+    this.#engine = protocol.createClient(this.#opening!.facts, engineOptions, this);
     this.#engine.start();
     this.#flush();
   }
@@ -131,37 +127,24 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   }
 
   #startHandshake(): void {
-    const server = this.#context.serverTls.current;
-    if (server === null) {
-      this.#end('TLS was switched off');
-      return;
-    }
-    this.#handshake = server;
-    releaseInput(this.#client);
-    const secured = server.accept(this.#client);
-    this.#client = secured;
-    ownSecured(secured, this);
+    const secured = this.#opening!.startTls(this.#client, this);
+    if (secured === null) this.#end('TLS was switched off');
+    else this.#client = secured;
   }
 
   onSecure(socket: TLSSocket): void {
-    const server = this.#handshake;
-    if (server === null || this.#phase !== Phase.prelogin) return;
-    this.#handshake = null;
-    const handshake = server.handshakeFacts(socket);
-    if (handshake === null) {
-      this.#context.counters.add(Counter.badInput);
+    const opening = this.#opening;
+    if (opening === null || this.#phase !== Phase.prelogin) return;
+    if (!opening.secured(socket)) {
       this.#context.log.info(this.#logFields(), 'client certificate missing or not valid');
       this.#end('client certificate');
       return;
     }
-    const facts = withTls(this.#context, this.#accepted!, handshake);
-    this.#accepted = facts;
-    this.#forward = null;
-    this.#learn(facts);
+    this.#learn();
     if (this.#engine === null) {
-      this.#greet(facts);
+      this.#greet();
     } else {
-      this.#engine.tlsStarted(facts);
+      this.#engine.tlsStarted(opening.facts);
       this.#flush();
     }
   }
@@ -204,7 +187,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   onError(socket: net.Socket, error: NodeJS.ErrnoException): void {
     // 'close' follows.
-    if (socket !== this.#client || this.#handshake === null) return;
+    if (socket !== this.#client || this.#opening?.isHandshaking !== true) return;
     this.#context.counters.add(Counter.badInput);
     const detail = error.code ?? error.message;
     this.#context.log.info({ ...this.#logFields(), detail }, 'TLS handshake failed');
@@ -250,7 +233,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   async #authenticate(auth: Authenticator, user: string, credentials: Credentials): Promise<void> {
     const engine = this.#engine;
     const { protocol } = this.#context;
-    const request = { user, credentials, protocol: protocol.name, facts: this.#facts! };
+    const request = { user, credentials, protocol: protocol.name, facts: this.#opening!.facts };
     const verdict = await auth.authenticate(request);
     // The client may have gone meanwhile, or been told to go.
     if (this.#engine !== engine || this.#phase !== Phase.prelogin) return;
@@ -260,7 +243,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   #connect(route: LoginRoute): void {
     const context = this.#context;
-    const facts = this.#facts!;
+    const { facts, forward } = this.#opening!;
     this.#user = route.user;
     this.#names = route.names;
     const login: BackendLogin = {
@@ -274,7 +257,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
       hostname: context.settings.hostname,
       sendIdentity: route.sendIdentity,
       facts,
-      forward: [...(this.#forward ?? []), ...route.forward],
+      forward: [...forward, ...route.forward],
       hints: this.#engine!.hints,
     };
     const link = new BackendLink(context, login, route, this.#client, this);
@@ -315,12 +298,12 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   }
 
   identify(identity: ForwardedIdentity): void {
-    this.#forward = identity.forward;
-    this.#learn(withIdentity(this.#facts!, identity));
+    this.#opening!.identify(identity);
+    this.#learn();
   }
 
-  #learn(facts: ConnectionFacts): void {
-    this.#facts = facts;
+  #learn(): void {
+    const { facts } = this.#opening!;
     this.#sessionId = facts.sessionId;
     this.#remoteIp = facts.remoteIp;
     this.#remotePort = facts.remotePort;
@@ -375,10 +358,8 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
       this.#link!.socket!.write(pipelined);
     }
     this.#client.resume();
-    this.#facts = null;
-    this.#accepted = null;
-    this.#forward = null;
-    this.#leavePrelogin();
+    this.#opening?.leave();
+    this.#opening = null;
     context.counters.add(Counter.loginsOk);
     this.#logLogin();
     this.#credentials = null;
@@ -465,7 +446,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
       clientPort: this.#remotePort,
       backend,
       sessionId: this.#sessionId,
-      state: this.#facts === null ? 'open' : beforeLogin,
+      state: this.#opening === null ? 'open' : beforeLogin,
       sinceMs: this.#sinceMs,
       bytesFromClient: this.#client.bytesRead,
       bytesFromBackend: this.#link?.socket?.bytesRead ?? 0,
@@ -493,7 +474,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   // Ending
 
   preloginTimeout(): void {
-    if (this.#engine === null) return;
+    if (this.#phase !== Phase.prelogin) return;
     this.#context.counters.add(Counter.timedOut);
     this.#sayGoodbye('inactivity');
   }
@@ -548,12 +529,12 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#phase = Phase.closed;
     const { log, sessions } = this.#context;
     const user = this.#user;
-    if (this.#facts === null) {
+    if (this.#opening === null) {
       log.debug({ session: this.#sessionId, user }, `session ended: ${reason}`);
     } else if (this.#link !== null) {
       log.info({ ...this.#logFields(), user }, `login aborted: ${reason}`);
     }
-    this.#leavePrelogin();
+    this.#opening?.leave();
     clearTimeout(this.#timer ?? undefined);
     this.#timer = null;
     this.#engine = null;
@@ -562,11 +543,6 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#link?.abandon();
     this.#link = null;
     sessions.delete(this);
-  }
-
-  #leavePrelogin(): void {
-    if (this.#preloginIp !== '') this.#context.prelogin.leave(this.#preloginIp);
-    this.#preloginIp = '';
   }
 
   #logFields(): { session: string; protocol: string; client: string } {

@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { receiveMessageOnPort, threadId } from 'node:worker_threads';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { compileNetworks } from '../shared/ip-address.ts';
 import { Counters } from '../shared/memory/counters.ts';
 import { DirectoryReader, type Publication } from '../shared/memory/directory-memory.ts';
@@ -25,7 +25,9 @@ import { openLog } from './log-destination.ts';
 import { PreloginLimit } from './prelogin-limit.ts';
 import type { Protocol } from './protocols/engine.ts';
 import { imapProtocol } from './protocols/imap/protocol.ts';
+import { managesieveProtocol } from './protocols/managesieve/protocol.ts';
 import { pop3Protocol } from './protocols/pop3/protocol.ts';
+import { ProxiedConnections } from './proxied-connections.ts';
 import { Session } from './session.ts';
 import { listSessions } from './session-list.ts';
 import { BackendTls } from './tls/backend-tls.ts';
@@ -42,7 +44,7 @@ const STOP_GRACE_MS = 1000;
 /** A log line waits this long at most. */
 const LOG_FLUSH_MS = 100;
 /** The protocols whose connections are one login each. */
-const LOGIN_PROTOCOLS: readonly Protocol[] = [imapProtocol, pop3Protocol];
+const LOGIN_PROTOCOLS: readonly Protocol[] = [imapProtocol, pop3Protocol, managesieveProtocol];
 
 /** What needs no database of ours: the backend gets the same password or token. */
 const PASSTHROUGH_MECHANISMS: readonly SaslMechanism[] = ['PLAIN', 'LOGIN'];
@@ -69,6 +71,7 @@ class Worker {
   readonly #contexts: ReadonlyMap<ProtocolName, WorkerContext>;
   readonly #userNameRules: UserNameRules;
   readonly #serverTls: { current: ServerTlsContext | null };
+  readonly #proxied: ProxiedConnections;
 
   constructor(start: WorkerStart) {
     this.#start = start;
@@ -92,11 +95,17 @@ class Worker {
       defaultRealm: settings.defaultRealm,
     };
     this.#serverTls = { current: serverTls(settings.tls) };
-    this.#contexts = this.#createContexts();
+    const log = pino(
+      { level: settings.logLevel, base: { worker: start.workerId } },
+      this.#destination,
+    );
+    const counters = new Counters(start.counters);
+    this.#proxied = new ProxiedConnections({ settings, serverTls: this.#serverTls, counters, log });
+    this.#contexts = this.#createContexts(counters, log);
   }
 
-  #createContexts(): Map<ProtocolName, WorkerContext> {
-    const { settings, counters, workerId } = this.#start;
+  #createContexts(counters: Counters, log: Logger): Map<ProtocolName, WorkerContext> {
+    const { settings } = this.#start;
     const shared = {
       settings,
       engineOptions: {
@@ -119,8 +128,8 @@ class Worker {
       directory: this.#directory,
       health: new BackendHealth(),
       prelogin: new PreloginLimit(settings.maxPreloginPerAddress),
-      counters: new Counters(counters),
-      log: pino({ level: settings.logLevel, base: { worker: workerId } }, this.#destination),
+      counters,
+      log,
       sessions: this.#sessions,
       hashUser: this.#hashUser,
       tagIndex: (tag: string) => (tag === '' ? DEFAULT_TAG_INDEX : this.#reader.tagIndex(tag)),
@@ -227,7 +236,13 @@ class Worker {
         keepAliveInitialDelay: keepAliveMs,
       },
       (socket) => {
-        new Session(context, service, socket);
+        if (service.haproxy) {
+          this.#proxied.accept(socket, service.protocol, (header) => {
+            new Session(context, service, socket, header);
+          });
+        } else {
+          new Session(context, service, socket, null);
+        }
       },
     );
     this.#servers.push(server);
@@ -250,6 +265,7 @@ class Worker {
 
   async #stop(): Promise<void> {
     for (const server of this.#servers) server.close();
+    this.#proxied.stop();
     for (const session of this.#sessions) session.stop();
     if (this.#sessions.size === 0) return;
     await new Promise<void>((resolve) => {

@@ -24,6 +24,8 @@ export interface ConnectionFacts {
   readonly allowsPlaintext: boolean;
   /** Encrypted: by TLS with us, or with the balancer in front of us (PROXY header). */
   readonly isTls: boolean;
+  /** 'TLSv1.3', …; '' = no TLS, or the balancer has not told. */
+  readonly tlsVersion: string;
   /** STARTTLS is to be had: configured, and there is no TLS yet. */
   readonly offersStartTls: boolean;
   /** Host name that the client wanted (SNI, or AUTHORITY of a PROXY header); '' = none, else a valid DNS name. */

@@ -14,6 +14,8 @@ interface TlsHandle {
 
 /** What a handshake has told. */
 export interface HandshakeFacts {
+  /** 'TLSv1.3', … */
+  readonly tlsVersion: string;
   /** SNI; '' = none, or no valid host name. */
   readonly serverName: string;
   /** User name of a verified certificate; '' = none. */
@@ -83,19 +85,17 @@ export class ServerTlsContext {
   handshakeFacts(socket: tls.TLSSocket): HandshakeFacts | null {
     const { clientCa, requiresClientCertificate, certificateUserField } = this.settings;
     const serverName = hostName((socket as { servername?: string | false }).servername || '');
-    if (clientCa === '') return { serverName, certificateUser: '', hasCertificate: false };
+    const tlsVersion = socket.getProtocol() ?? '';
+    const facts = { serverName, tlsVersion, certificateUser: '', hasCertificate: false };
+    if (clientCa === '') return facts;
     const certificate = socket.getPeerX509Certificate();
-    if (certificate === undefined) {
-      return requiresClientCertificate
-        ? null
-        : { serverName, certificateUser: '', hasCertificate: false };
-    }
+    if (certificate === undefined) return requiresClientCertificate ? null : facts;
     const handle = (socket as unknown as { _handle: TlsHandle | null })._handle;
     const isVerified = handle !== null && !handle.verifyError();
     // One that is no good is not better than none (Dovecot ends the connection, too).
     if (!isVerified) return null;
     const certificateUser = subjectField(certificate, certificateUserField);
-    return { serverName, certificateUser, hasCertificate: true };
+    return { ...facts, certificateUser, hasCertificate: true };
   }
 }
 
@@ -125,6 +125,7 @@ function subjectField(certificate: X509Certificate, field: string): string {
   return found.length === 1 ? found[0]!.slice(prefix.length) : '';
 }
 
-function hostName(text: string): string {
+/** In lower case; '' when it cannot be one. */
+export function hostName(text: string): string {
   return text.length <= 253 && /^[A-Za-z0-9._-]+$/.test(text) ? text.toLowerCase() : '';
 }

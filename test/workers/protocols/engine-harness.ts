@@ -20,6 +20,7 @@ export const facts: ConnectionFacts = {
   isTrusted: false,
   allowsPlaintext: true,
   isTls: false,
+  tlsVersion: '',
   offersStartTls: false,
   serverName: '',
   certificateUser: '',
