@@ -30,4 +30,11 @@ export const configLimits = {
   /** Names of Sieve extensions. */
   sieveChars: 2048,
   hostNameChars: 253,
+  passdbs: 32,
+  passdbNameChars: 64,
+  /** default_fields and override_fields of one database. */
+  passdbFields: 64,
+  passdbFieldChars: 4096,
+  /** A password or key, in the file or in one of its own. */
+  secretChars: 8192,
 } as const;

@@ -4,9 +4,12 @@ import { type Document, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { errorCode } from '../../shared/errors.ts';
 import type { ProtocolName, TlsMode } from '../../shared/messages.ts';
+import type { SaslMechanism } from '../../shared/wire/sasl.ts';
 import { ConfigError, type ConfigProblem, type Position, showFound } from './config-error.ts';
 import { configLimits } from './config-limits.ts';
 import type { MailServerSpec } from './mail-server-spec.ts';
+import type { PassdbConfig } from './passdb/passdb.ts';
+import { isSecretSetting } from './passdb/secret.ts';
 import { type ConfigFile, configSchema } from './schema.ts';
 import type { Endpoint } from './setting-types.ts';
 import { unknownSettingText } from './unknown-setting.ts';
@@ -105,6 +108,15 @@ export interface Config {
   readonly authUsernameChars: string;
   readonly authUsernameFormat: '%Lu' | '%u' | '';
   readonly authDefaultRealm: string;
+  readonly authMasterUserSeparator: string;
+  readonly authMechanisms: readonly SaslMechanism[];
+  readonly authPenalty: boolean;
+  readonly authUserPenalty: boolean;
+  /** Bytes; 0 = no cache. */
+  readonly authCacheSize: number;
+  readonly authCacheTtlMs: number;
+  readonly authCacheNegativeTtlMs: number;
+  readonly authPasswordThreads: number;
   readonly imapCapability: string;
   readonly imapLiteralMinus: boolean;
   readonly imapIdRetain: boolean;
@@ -113,9 +125,11 @@ export interface Config {
   readonly limits: {
     readonly maxSessionsPerWorker: number;
     readonly maxPreloginPerAddress: number;
+    readonly maxAuthPerUser: number;
+    readonly maxAuthPerNetwork: number;
   };
   readonly director: DirectorConfig;
-  readonly passdb: readonly { readonly driver: 'passthrough' }[];
+  readonly passdb: readonly PassdbConfig[];
   readonly backends: Readonly<Record<ProtocolName, BackendConfig>>;
   /** Null: there is no HTTP API. */
   readonly http: HttpConfig | null;
@@ -172,9 +186,12 @@ export function parseConfig(text: string, file: string): Config {
   );
   if (syntaxProblems.length > 0) throw new ConfigError(file, syntaxProblems);
   const value = toValue(document, file);
-  const result = configSchema(dirname(resolve(file))).safeParse(value ?? {});
+  const schema = configSchema(dirname(resolve(file)));
+  const result = schema.safeParse(value ?? {});
   if (!result.success) {
-    const problems = result.error.issues.flatMap((issue) => toProblems(issue, value, positions));
+    const problems = result.error.issues.flatMap((issue) =>
+      toProblems(issue, { schema, value, positions }),
+    );
     throw new ConfigError(file, problems);
   }
   for (const [i, spec] of result.data.director.mail_servers.entries()) {
@@ -196,18 +213,18 @@ function toValue(document: Document, file: string): unknown {
 
 function toProblems(
   issue: z.core.$ZodIssue,
-  value: unknown,
-  positions: YamlPositions,
+  { schema, value, positions }: { schema: z.ZodType; value: unknown; positions: YamlPositions },
 ): ConfigProblem[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((name) => ({
       position: positions.ofKey(issue.path, name),
       setting: pathText([...issue.path, name]),
-      text: unknownSettingText(issue.path, name),
+      text: unknownSettingText(schema, value, issue.path, name),
     }));
   }
   const position = positions.ofValue(issue.path);
-  const text = `${expectedText(issue)}, got ${showFound(valueAt(value, issue.path))}`;
+  const found = isSecretSetting(issue.path) ? '…' : showFound(valueAt(value, issue.path));
+  const text = `${expectedText(issue)}, got ${found}`;
   return [{ position, setting: pathText(issue.path), text }];
 }
 
@@ -276,6 +293,14 @@ function toConfig(file: ConfigFile): Config {
     authUsernameChars: file.auth_username_chars,
     authUsernameFormat: file.auth_username_format,
     authDefaultRealm: file.auth_default_realm,
+    authMasterUserSeparator: file.auth_master_user_separator,
+    authMechanisms: file.auth_mechanisms,
+    authPenalty: file.auth_penalty,
+    authUserPenalty: file.auth_user_penalty,
+    authCacheSize: file.auth_cache_size,
+    authCacheTtlMs: file.auth_cache_ttl,
+    authCacheNegativeTtlMs: file.auth_cache_negative_ttl,
+    authPasswordThreads: file.auth_password_threads,
     imapCapability: file.imap_capability,
     imapLiteralMinus: file.imap_literal_minus,
     imapIdRetain: file.imap_id_retain,
@@ -283,6 +308,8 @@ function toConfig(file: ConfigFile): Config {
     limits: {
       maxSessionsPerWorker: file.limits.max_sessions_per_worker,
       maxPreloginPerAddress: file.limits.max_prelogin_per_address,
+      maxAuthPerUser: file.limits.max_auth_per_user,
+      maxAuthPerNetwork: file.limits.max_auth_per_network,
     },
     director: {
       listen: director.listen,

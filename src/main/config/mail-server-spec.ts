@@ -7,6 +7,7 @@ import {
   rangeProblem,
 } from '../../shared/ip-address.ts';
 import { DEFAULT_VHOST_COUNT, MAX_VHOST_COUNT } from '../directory/host-set.ts';
+import { chosen, isMapping } from './chosen-schema.ts';
 import { configLimits } from './config-limits.ts';
 import { Expected, integer, setting } from './setting-types.ts';
 
@@ -97,15 +98,9 @@ const textEntry = host.transform(
   }),
 );
 
-/** A string or an object; chosen by hand, as a union would report the errors of both. */
-const stringOrEntry = z.unknown().transform((value, context): MailServerSpec => {
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  const result = (isObject ? entry : textEntry).safeParse(value);
-  if (result.success) return result.data;
-  // Paths inside are relative; zod adds the path of this entry itself.
-  for (const issue of result.error.issues) context.addIssue({ ...issue });
-  return z.NEVER;
-});
+const stringOrEntry = chosen<MailServerSpec>([textEntry, entry], (value) =>
+  isMapping(value) ? entry : textEntry,
+);
 
 /** The addresses of an entry; null: a host name, to be resolved. */
 export function specAddresses(spec: MailServerSpec): string[] | null {

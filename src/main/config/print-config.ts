@@ -1,6 +1,7 @@
 import { stringify } from 'yaml';
 import type { Config, SslConfig } from './config.ts';
 import type { MailServerSpec } from './mail-server-spec.ts';
+import { printPassdb } from './passdb/passdb.ts';
 import { formatEndpoint } from './setting-types.ts';
 import { durationText, sizeText } from './units.ts';
 
@@ -30,6 +31,14 @@ export function printConfig(config: Config): string {
       auth_username_chars: config.authUsernameChars,
       auth_username_format: config.authUsernameFormat,
       auth_default_realm: config.authDefaultRealm,
+      auth_master_user_separator: config.authMasterUserSeparator,
+      auth_mechanisms: config.authMechanisms,
+      auth_penalty: config.authPenalty,
+      auth_user_penalty: config.authUserPenalty,
+      auth_cache_size: sizeText(config.authCacheSize),
+      auth_cache_ttl: durationText(config.authCacheTtlMs),
+      auth_cache_negative_ttl: durationText(config.authCacheNegativeTtlMs),
+      auth_password_threads: config.authPasswordThreads,
       imap_capability: config.imapCapability,
       imap_literal_minus: config.imapLiteralMinus,
       imap_id_retain: config.imapIdRetain,
@@ -43,6 +52,8 @@ export function printConfig(config: Config): string {
       limits: {
         max_sessions_per_worker: limits.maxSessionsPerWorker,
         max_prelogin_per_address: limits.maxPreloginPerAddress,
+        max_auth_per_user: limits.maxAuthPerUser,
+        max_auth_per_network: limits.maxAuthPerNetwork,
       },
       director: {
         listen: director.listen === null ? undefined : formatEndpoint(director.listen),
@@ -60,7 +71,7 @@ export function printConfig(config: Config): string {
         admin_listen: director.adminListen.map(formatEndpoint),
         snapshot: director.snapshot,
       },
-      passdb: config.passdb,
+      passdb: config.passdb.map(printPassdb),
       backends,
       http:
         http === null

@@ -1,12 +1,14 @@
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
 import { z } from 'zod';
 import { isLoopback } from '../../shared/ip-address.ts';
 import { compileUserHash, UserHashTemplateError } from '../../shared/user-hash.ts';
+import { type SaslMechanism, saslMechanisms } from '../../shared/wire/sasl.ts';
 import { configLimits } from './config-limits.ts';
 import { mailServers } from './mail-server-spec.ts';
+import { passdbList } from './passdb/passdb.ts';
+import { optionalFile, path } from './path-settings.ts';
 import * as type from './setting-types.ts';
-import { Expected, formatEndpoint, setting } from './setting-types.ts';
+import { Expected, formatEndpoint, listed, setting } from './setting-types.ts';
 
 const SECOND_MS = 1000;
 const DAY_MS = 24 * 3600 * SECOND_MS;
@@ -110,17 +112,6 @@ const director = z
     }
   });
 
-const passdb = z.strictObject({
-  driver: setting((value): 'passthrough' | Expected => {
-    if (value === 'passthrough') return value;
-    const isPlanned = PLANNED_PASSDBS.some((name) => name === value);
-    return new Expected(
-      isPlanned ? `passthrough (${value} is ${type.NOT_SUPPORTED})` : 'passthrough',
-    );
-  }),
-});
-const PLANNED_PASSDBS = ['passwd-file', 'dovecot-auth', 'sql', 'ldap', 'http', 'oauth2'];
-
 function backend(folder: string, defaultPort: number, implicitPort: number) {
   return z
     .strictObject({
@@ -133,16 +124,16 @@ function backend(folder: string, defaultPort: number, implicitPort: number) {
       fingerprints: z.array(type.fingerprint()).max(configLimits.fingerprints).default([]),
       haproxy: type.oneOf(['off', 'v1', 'v2']).default('off'),
     })
-    .transform((value) => ({
+    .transform(({ port, ...value }) => ({
+      port: port ?? (value.tls === 'implicit' ? implicitPort : defaultPort),
       ...value,
-      port: value.port ?? (value.tls === 'implicit' ? implicitPort : defaultPort),
     }))
     .prefault({});
 }
 
 /** Null: no TLS towards clients. */
 function ssl(folder: string) {
-  const file = () => setting((value) => readPath(folder, value, configLimits.pathBytes));
+  const file = () => path(folder);
   return z
     .strictObject({
       cert: file(),
@@ -167,25 +158,6 @@ function ssl(folder: string) {
     .default(null);
 }
 
-/** Relative to the file's folder. A path of the default is absolute already. */
-function path(folder: string) {
-  return setting((value) => readPath(folder, value, configLimits.baseDirBytes));
-}
-
-/** As path(); '' is no file. */
-function optionalFile(folder: string) {
-  return setting((value) => {
-    return value === '' ? '' : readPath(folder, value, configLimits.pathBytes);
-  });
-}
-
-function readPath(folder: string, value: unknown, maxBytes: number): string | Expected {
-  const expected = new Expected(`a path of at most ${maxBytes} bytes`);
-  if (typeof value !== 'string' || value === '' || value.includes('\0')) return expected;
-  const absolute = resolve(folder, value);
-  return Buffer.byteLength(absolute) <= maxBytes ? absolute : expected;
-}
-
 /** Null: there is no HTTP API. */
 function http(folder: string) {
   return z
@@ -203,6 +175,26 @@ function http(folder: string) {
     .default(null);
 }
 
+/** One character that parts a user name from that of a master user; '' = none does. */
+function separator() {
+  return setting((value) => {
+    const fits = typeof value === 'string' && /^[!-~]?$/.test(value);
+    return fits ? value : new Expected('one printable ASCII character, or "" for none');
+  });
+}
+
+/** As a list or one text, in any case. */
+function mechanisms() {
+  return type.words().transform((words, context): SaslMechanism[] => {
+    const names = words.map((word) => word.toUpperCase());
+    const found = saslMechanisms.filter((mechanism) => names.includes(mechanism));
+    if (names.length > 0 && found.length === names.length) return found;
+    const message = `expected one or more of ${listed(saslMechanisms)}, each once`;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+}
+
 /** The file as a whole; names as in the file, values converted. */
 export function configSchema(folder: string) {
   return settings(folder).superRefine(({ services: list, ssl: tls }, context) => {
@@ -216,7 +208,7 @@ export function configSchema(folder: string) {
 
 function settings(folder: string) {
   return z.strictObject({
-    base_dir: path(folder).default('/run/postilion'),
+    base_dir: path(folder, configLimits.baseDirBytes).default('/run/postilion'),
     workers: workers.prefault('auto'),
     services,
     ssl: ssl(folder),
@@ -232,6 +224,14 @@ function settings(folder: string) {
     auth_username_chars: type.line().default(DEFAULT_USERNAME_CHARS),
     auth_username_format: type.oneOf(['%Lu', '%u', '']).default('%Lu'),
     auth_default_realm: type.line(configLimits.hostNameChars).default(''),
+    auth_master_user_separator: separator().default(''),
+    auth_mechanisms: mechanisms().prefault(['PLAIN', 'LOGIN']),
+    auth_penalty: type.boolean().default(true),
+    auth_user_penalty: type.boolean().default(true),
+    auth_cache_size: type.size(0, 1024 * MEBIBYTE).default(0),
+    auth_cache_ttl: type.duration(0, DAY_MS).default(3600 * SECOND_MS),
+    auth_cache_negative_ttl: type.duration(0, DAY_MS).default(10 * SECOND_MS),
+    auth_password_threads: type.integer(1, 64).default(2),
     imap_capability: type.line().default(''),
     imap_literal_minus: type.boolean().default(false),
     imap_id_retain: type.boolean().default(false),
@@ -246,13 +246,12 @@ function settings(folder: string) {
       .strictObject({
         max_sessions_per_worker: type.integer(1, 1 << 20).default(65536),
         max_prelogin_per_address: type.integer(1, 1 << 20).default(1000),
+        max_auth_per_user: type.integer(1, 1 << 20).default(100),
+        max_auth_per_network: type.integer(1, 1 << 20).default(1000),
       })
       .prefault({}),
     director,
-    passdb: z
-      .array(passdb)
-      .length(1)
-      .prefault([{ driver: 'passthrough' }]),
+    passdb: passdbList(folder).prefault([{ driver: 'passthrough' }]),
     backends: z
       .strictObject({
         imap: backend(folder, 143, 993),

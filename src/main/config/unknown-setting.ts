@@ -1,41 +1,82 @@
+import { z } from 'zod';
+import { kindsOf } from './chosen-schema.ts';
 import type { SettingPath } from './yaml-positions.ts';
-
-/** Names of every mapping of the file, by its path without list indices. */
-const NAMES: Readonly<Record<string, readonly string[]>> = {
-  '': [
-    ...['base_dir', 'workers', 'services', 'disable_plaintext_auth', 'login_trusted_networks'],
-    ...['login_greeting', 'login_proxy_timeout', 'login_proxy_max_reconnects'],
-    ...['auth_failure_delay', 'auth_username_chars', 'auth_username_format', 'auth_default_realm'],
-    ...['imap_capability', 'imap_literal_minus', 'imap_id_retain', 'tcp_keepalive', 'limits'],
-    ...['director', 'passdb', 'backends', 'http', 'log'],
-  ],
-  services: ['protocol', 'listen'],
-  limits: ['max_sessions_per_worker', 'max_prelogin_per_address'],
-  director: [
-    ...['listen', 'servers', 'mail_servers', 'user_expire', 'user_kick_delay', 'username_hash'],
-    ...['max_parallel_moves', 'max_parallel_kicks', 'ping_idle_timeout', 'ping_max_timeout'],
-    ...['output_buffer_size', 'flush_socket', 'admin_listen', 'snapshot'],
-  ],
-  'director.mail_servers': ['host', 'vhost_count', 'tag'],
-  passdb: ['driver'],
-  backends: ['imap', 'pop3'],
-  'backends.imap': ['port', 'trusted'],
-  'backends.pop3': ['port', 'trusted'],
-  http: ['listen', 'api_key_file'],
-  log: ['level', 'format'],
-};
 
 /** Mistakes further away than this are no typing mistakes. */
 const MAX_TYPOS = 3;
 
-/** What to say of a name that the mapping at `path` does not have. */
-export function unknownSettingText(path: SettingPath, name: string): string {
-  const names = NAMES[path.filter((key) => typeof key === 'string').join('.')] ?? [];
+/** What to say of a name that the mapping at `path` of the schema does not have. */
+export function unknownSettingText(
+  schema: z.ZodType,
+  value: unknown,
+  path: SettingPath,
+  name: string,
+): string {
+  const names = namesAt(schema, value, path);
   const distances = names.map((known) => ({ known, typos: typingDistance(name, known) }));
   const [nearest] = distances.sort((a, b) => a.typos - b.typos);
   const isTypo = nearest !== undefined && nearest.typos <= Math.min(MAX_TYPOS, name.length / 3);
   const expected = isTypo ? nearest.known : `one of ${names.join(', ')}`;
   return `expected ${expected}, got an unknown setting`;
+}
+
+/** Names of the mapping at a path; of all its kinds where it cannot be told which one it is. */
+function namesAt(schema: z.ZodType, value: unknown, path: SettingPath): string[] {
+  const names = new Set<string>();
+  for (const shape of shapesAt(schema, value, path)) {
+    for (const name of Object.keys(shape)) names.add(name);
+  }
+  return [...names];
+}
+
+/** Descriptions of what is at `path` of a value that `schema` describes. */
+function shapesAt(
+  schema: z.ZodType,
+  value: unknown,
+  path: SettingPath,
+): Readonly<Record<string, z.ZodType>>[] {
+  const [key, ...rest] = path;
+  if (schema instanceof z.ZodObject) {
+    if (key === undefined) return [schema.shape];
+    const next = schema.shape[key as string];
+    return next === undefined ? [] : shapesAt(next as z.ZodType, part(value, key), rest);
+  }
+  if (schema instanceof z.ZodArray) {
+    return shapesAt(schema.element as z.ZodType, part(value, key), rest);
+  }
+  const kinds = schema instanceof z.ZodUnion ? (schema.options as z.ZodType[]) : kindsOf(schema);
+  if (kinds.length > 0) {
+    const fitting = kinds.filter((kind) => hasLiteralsOf(kind, value));
+    const possible = fitting.length === 0 ? kinds : fitting;
+    return possible.flatMap((kind) => shapesAt(kind, value, path));
+  }
+  const inner = unwrapped(schema);
+  return inner === null ? [] : shapesAt(inner, value, path);
+}
+
+function part(value: unknown, key: PropertyKey | undefined): unknown {
+  if (typeof value !== 'object' || value === null || key === undefined) return undefined;
+  return (value as Record<PropertyKey, unknown>)[key];
+}
+
+/** Does a value have the words that tell this kind from the others, such as its driver? */
+function hasLiteralsOf(kind: z.ZodType, value: unknown): boolean {
+  const object = kind instanceof z.ZodPipe ? (kind.in as z.ZodType) : kind;
+  if (!(object instanceof z.ZodObject)) return false;
+  return Object.entries(object.shape).every(([name, schema]) => {
+    return !(schema instanceof z.ZodLiteral) || schema.safeParse(part(value, name)).success;
+  });
+}
+
+/** Null: it wraps nothing. */
+function unwrapped(schema: z.ZodType): z.ZodType | null {
+  if (schema instanceof z.ZodPipe) return schema.in as z.ZodType;
+  const isWrapper =
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodOptional;
+  return isWrapper ? (schema.unwrap() as z.ZodType) : null;
 }
 
 /** Levenshtein's distance; anything too far is just "more than MAX_TYPOS". */
