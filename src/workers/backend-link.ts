@@ -3,6 +3,7 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { Counter } from '../shared/memory/counters.ts';
 import type { ListedSession, TlsMode } from '../shared/messages.ts';
 import type { LoginRoute } from './auth/login-route.ts';
+import { backendHeader } from './backend-header.ts';
 import type { ConnectOutcome } from './backend-health.ts';
 import type { DirectoryClient, HostWaiter } from './directory-client.ts';
 import { connectOwned, connectOwnedTls, type SocketOwner, upgradeOwned } from './owned-socket.ts';
@@ -201,13 +202,17 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
     this.#stageMs = this.#attemptMs;
     this.#engine = this.#context.protocol.createBackend(login, this);
     const { tcpKeepaliveMs } = this.#context.settings;
-    if (this.#tls === 'implicit') {
+    if (this.#tls === 'implicit' && !this.#sendsHeader) {
       this.#isHandshaking = true;
       const options = this.#tlsOptions();
       this.#socket = connectOwnedTls(this.ip, this.#port, tcpKeepaliveMs, this, options);
     } else {
       this.#socket = connectOwned(this.ip, this.#port, tcpKeepaliveMs, this);
     }
+  }
+
+  get #sendsHeader(): boolean {
+    return this.#context.backend.haproxy !== 'off';
   }
 
   #key(): string {
@@ -252,6 +257,10 @@ export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
   onConnect(): void {
     this.#settle('connected');
     this.stages.connect = this.#endStage();
+    if (!this.#sendsHeader) return;
+    const header = backendHeader(this.#context.backend, this.#login!.facts);
+    if (header !== null) this.#socket?.write(header);
+    if (this.#tls === 'implicit') this.startTls();
   }
 
   #settle(outcome: ConnectOutcome): void {

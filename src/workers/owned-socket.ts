@@ -129,12 +129,16 @@ export function connectOwnedTls(
   return socket;
 }
 
-/** Begins TLS on an open connection of connectOwned(); its input arrives by onData() from then on. */
+/**
+ * Begins TLS on an open connection of connectOwned(); its input arrives by onData() from then on. All events are those
+ * of the new socket: the old one closes with it, and would be counted as another connection.
+ */
 export function upgradeOwned(
   socket: net.Socket,
   owner: SocketOwner,
   options: tls.ConnectionOptions,
 ): tls.TLSSocket {
+  socket.off('end', endListener).off('close', closeListener);
   const secured = tls.connect({ ...options, socket });
   own(secured, owner);
   secured.once('secureConnect', secureListener);

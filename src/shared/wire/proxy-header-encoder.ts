@@ -57,7 +57,8 @@ function v2(command: number, family: number, parts: readonly Buffer[]): Buffer {
 /** Of two families the IPv4 address goes as a mapped one (HAProxy does so, too). */
 function addressPair({ remoteIp, localIp }: ProxyEndpoints) {
   const [remote, local] = [remoteIp, localIp].map((ip) => {
-    const bytes = parseAddress(ip);
+    // The zone of a link-local address means nothing elsewhere.
+    const bytes = parseAddress(ip.replace(/%.*$/, ''));
     invariant(bytes !== null, `an IP address, not ${JSON.stringify(ip.slice(0, 64))}`);
     return Buffer.from(bytes);
   }) as [Buffer, Buffer];
