@@ -13,7 +13,7 @@ export const clientLimits = {
   pendingBytes: 256 * 1024,
   /** Session ids that a trusted peer may hand us: LOGIN_MAX_SESSION_ID_LEN. */
   sessionIdChars: 64,
-  /** Invalid commands until we hang up: CLIENT_MAX_BAD_COMMANDS, IMAP and POP3 alike. */
+  /** Invalid commands until we hang up: CLIENT_MAX_BAD_COMMANDS of IMAP and POP3. */
   badCommands: 3,
 } as const;
 
@@ -41,6 +41,12 @@ export const pop3Limits = {
   authLineBytes: 255,
 } as const;
 
+/** ManageSieve before login. */
+export const managesieveLimits = {
+  /** One command, AUTHENTICATE's response aside: MAX_MANAGESIEVE_LINE. */
+  lineBytes: 8192,
+} as const;
+
 /** SMTP's grammar, for Submission and LMTP; and Submission before login. */
 export const smtpLimits = {
   /** Letters of a command name: SMTP_COMMAND_PARSER_MAX_COMMAND_LENGTH. */
@@ -62,6 +68,32 @@ export const smtpLimits = {
   badCommands: 10,
 } as const;
 
+/** LMTP, towards the MTA and towards the backends. */
+export const lmtpLimits = {
+  /** One command line with its line end: SMTP_SERVER_DEFAULT_MAX_COMMAND_LINE. */
+  lineBytes: 4096,
+  /** RCPT commands of one transaction; RFC 5321 wants 100 at least. */
+  recipients: 100,
+  /** Recipients whose backends are asked at a time, when the MTA does not wait for replies. */
+  pendingRecipients: 16,
+  /** Input held while commands before it are not answered; the session pauses the socket at once. */
+  heldBytes: 256 * 1024,
+  /** Digits of BDAT's size. */
+  sizeDigits: 15,
+  /** What of a message stays in memory; a longer one is in a file (LMTP data of Dovecot: 128 KiB). */
+  spoolMemoryBytes: 128 * 1024,
+  /** What waits to be written to that file, until the MTA has to wait. */
+  spoolQueueBytes: 256 * 1024,
+  /** What is read from it at a time, for each backend. */
+  spoolReadBytes: 64 * 1024,
+  /** A client that sends nothing, and is not waiting for us: CLIENT_IDLE_TIMEOUT_MSECS. */
+  idleMs: 5 * 60 * 1000,
+  /** A backend has this long to take the message on, and then to say what became of it: LMTP_PROXY_DEFAULT_TIMEOUT_MSECS. */
+  deliveryTimeoutMs: 125 * 1000,
+  /** A backend that does not close behind QUIT. */
+  quitMs: 2000,
+} as const;
+
 /** What a backend may make us hold before it accepts a login. */
 export const backendLimits = {
   lineBytes: 8192,
@@ -79,4 +111,21 @@ export const proxyHeaderLimits = {
   v2Bytes: 1500,
   /** As the specification has it. */
   uniqueIdBytes: 128,
+} as const;
+
+/** Logins and the user databases. */
+export const authLimits = {
+  /** A passwd-file; about a million users. */
+  passwdFileBytes: 256 * 1024 * 1024,
+  /** Fields that one answer of a database may have, and the bytes of one value: a token may be long. */
+  fields: 200,
+  fieldBytes: 8192,
+  /** Of what goes to a client. */
+  reasonChars: 256,
+  /** delay_until further away is a mistake: AUTH_REQUEST_MAX_DELAY_SECS. */
+  delayUntilSecs: 300,
+  /** Password jobs of one worker that wait for an answer; further ones fail. */
+  passwordJobs: 1000,
+  /** Jobs that wait for a thread, of all workers. */
+  queuedPasswordJobs: 4000,
 } as const;
