@@ -1,0 +1,152 @@
+import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http';
+import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import { errorCode } from '../../../shared/errors.ts';
+import type { HttpServerSettings } from '../../../shared/remote-passdb-settings.ts';
+
+/** Of an answer's body; a longer one is no answer. */
+export const MAX_HTTP_BODY_BYTES = 1024 * 1024;
+const MAX_HEADER_BYTES = 64 * 1024;
+/** Connections per worker, and requests that wait for one. */
+const MAX_CONNECTIONS = 64;
+export const MAX_PENDING_REQUESTS = 1000;
+const MAX_IDLE_CONNECTIONS = 8;
+/** Shorter than what servers grant, lest a request meets a connection that is being closed. */
+const IDLE_MS = 4000;
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST';
+  /** Latin1 strings, without CR, LF and NUL. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | Buffer;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  /** Names in lower case, values latin1 strings; of several the last, as for set ones nothing is defined. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+/** Why there was no answer; the text is for the log, without secrets. */
+export class HttpClientError extends Error {
+  override readonly name = 'HttpClientError';
+}
+
+/**
+ * Requests to one server, on connections that are kept. Bounded in number, time and size; redirects are not
+ * followed: a redirect is an answer like any other.
+ */
+export class HttpClient {
+  readonly #url: URL;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #timeoutMs: number;
+  readonly #agent: PlainAgent;
+  readonly #isTls: boolean;
+  readonly #ca: string;
+  readonly #closing = new AbortController();
+  #pending = 0;
+
+  constructor(settings: HttpServerSettings) {
+    this.#url = new URL(settings.url);
+    this.#headers = settings.headers;
+    this.#timeoutMs = settings.timeoutMs;
+    this.#isTls = this.#url.protocol === 'https:';
+    this.#ca = settings.ca;
+    const options = {
+      keepAlive: true,
+      maxSockets: MAX_CONNECTIONS,
+      maxFreeSockets: MAX_IDLE_CONNECTIONS,
+      timeout: IDLE_MS,
+    };
+    this.#agent = this.#isTls ? new TlsAgent(options) : new PlainAgent(options);
+  }
+
+  /** Rejects with HttpClientError, and within the time limit. */
+  async exchange(request: HttpRequest): Promise<HttpResponse> {
+    if (this.#pending >= MAX_PENDING_REQUESTS) {
+      throw new HttpClientError(`${MAX_PENDING_REQUESTS} requests wait already`);
+    }
+    this.#pending++;
+    const late = AbortSignal.timeout(this.#timeoutMs);
+    try {
+      return await this.#send(request, AbortSignal.any([late, this.#closing.signal]));
+    } catch (error) {
+      if (error instanceof HttpClientError) throw error;
+      const text = late.aborted ? `no answer within ${this.#timeoutMs} ms` : messageOf(error);
+      throw new HttpClientError(text, { cause: error });
+    } finally {
+      this.#pending--;
+    }
+  }
+
+  /** Requests that are on their way fail. */
+  close(): void {
+    this.#closing.abort();
+    this.#agent.destroy();
+  }
+
+  async #send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
+    const response = await this.#responseTo(request, signal);
+    return {
+      status: response.statusCode ?? 0,
+      headers: lastHeaders(response.rawHeaders),
+      body: await readBody(response),
+    };
+  }
+
+  /** Tried again when a kept connection turns out to have been closed by the server meanwhile. */
+  async #responseTo(request: HttpRequest, signal: AbortSignal): Promise<IncomingMessage> {
+    const body = request.body ?? '';
+    const options = {
+      method: request.method,
+      agent: this.#agent,
+      signal,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headers: {
+        ...this.#headers,
+        ...request.headers,
+        ...(request.method === 'POST' ? { 'content-length': Buffer.byteLength(body) } : {}),
+      },
+    };
+    const ca = this.#ca === '' ? {} : { ca: this.#ca };
+    const url = this.#url;
+    return await new Promise<IncomingMessage>((resolve, reject) => {
+      const sent = this.#isTls
+        ? tlsRequest(url, { ...options, ...ca }, resolve)
+        : plainRequest(url, options, resolve);
+      sent.once('error', (error) => {
+        const isStale = sent.reusedSocket && /^(?:ECONNRESET|EPIPE)$/.test(errorCode(error));
+        if (isStale && !signal.aborted) resolve(this.#responseTo(request, signal));
+        else reject(error);
+      });
+      sent.end(body);
+    });
+  }
+}
+
+async function readBody(response: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    // Leaving the loop ends the connection: the rest is never read.
+    if (bytes > MAX_HTTP_BODY_BYTES) {
+      throw new HttpClientError(`an answer of more than ${MAX_HTTP_BODY_BYTES} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function lastHeaders(raw: readonly string[]): Record<string, string> {
+  const headers: Record<string, string> = Object.create(null);
+  for (let i = 0; i + 1 < raw.length; i += 2) headers[raw[i].toLowerCase()] = raw[i + 1];
+  return headers;
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown error';
+  // When an address of each family was tried, the text stands in the parts.
+  if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors[0]);
+  return error.message;
+}

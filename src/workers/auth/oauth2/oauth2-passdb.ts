@@ -1,0 +1,97 @@
+import type { Oauth2Settings } from '../../../shared/remote-passdb-settings.ts';
+import { normaliseUser, type UserNameRules } from '../../../shared/user-name.ts';
+import type { SaslMechanism } from '../../../shared/wire/sasl.ts';
+import type { Passdb, PassdbAnswer, PassdbFields, PassdbQuery } from '../passdb.ts';
+import { errorChallenge } from './error-challenge.ts';
+import { IntrospectionVerifier } from './introspection.ts';
+import { JwksVerifier } from './jwks-verifier.ts';
+import { TokenCache } from './token-cache.ts';
+import { checkToken, type TokenCheck } from './token-rules.ts';
+import type { TokenVerifier } from './token-verifier.ts';
+
+/** RFC 6750 2.1: what can be a token at all. */
+const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
+const MAX_TOKEN_BYTES = 8192;
+
+/** Driver `oauth2`: XOAUTH2 and OAUTHBEARER, by the issuer's keys or by asking the issuer. */
+export class Oauth2Passdb implements Passdb {
+  readonly name: string;
+  readonly mechanisms: readonly SaslMechanism[] = ['XOAUTH2', 'OAUTHBEARER'];
+  readonly #settings: Oauth2Settings;
+  readonly #userNames: UserNameRules;
+  readonly #verifier: TokenVerifier;
+  readonly #cache = new TokenCache();
+  readonly #nowMs: () => number;
+
+  constructor(settings: Oauth2Settings, userNames: UserNameRules, nowMs = Date.now) {
+    const { verification, clockToleranceSecs } = settings;
+    this.name = settings.name;
+    this.#settings = settings;
+    this.#userNames = userNames;
+    this.#nowMs = nowMs;
+    this.#verifier =
+      verification.kind === 'jwks'
+        ? new JwksVerifier({ ...verification, clockToleranceSecs })
+        : new IntrospectionVerifier(verification);
+  }
+
+  async query(query: PassdbQuery): Promise<PassdbAnswer> {
+    // Of a user without its token nothing is known here.
+    if (query.kind !== 'verify') return { kind: 'unknown-user' };
+    const { secret: token } = query;
+    if (token.length > MAX_TOKEN_BYTES || !TOKEN.test(token)) {
+      return this.#refusal(query, 'invalid_token');
+    }
+    const check = await this.#check(token);
+    if (check.kind === 'failed') return check;
+    if (check.kind === 'bad') return this.#refusal(query, check.error);
+    const user = normaliseUser(check.username, this.#userNames);
+    // Whose token it is decides. A client need not say who it is (RFC 7628); if it does, it must be right.
+    if (user === null || (query.user !== '' && query.user !== user)) {
+      return this.#refusal(query, 'invalid_token');
+    }
+    return { kind: 'ok', fields: this.#fields(query, user) };
+  }
+
+  async close(): Promise<void> {
+    this.#verifier.close();
+  }
+
+  async #check(token: string): Promise<TokenCheck | { kind: 'failed'; detail: string }> {
+    const cached = this.#cache.find(token, this.#nowMs());
+    if (cached !== null) return checkToken(cached, this.#settings, this.#nowMs());
+    const verdict = await this.#verifier.verify(token);
+    if (verdict.kind === 'failed') return verdict;
+    if (verdict.kind === 'refused') {
+      return { kind: 'bad', error: 'invalid_token', detail: verdict.detail };
+    }
+    const nowMs = this.#nowMs();
+    const check = checkToken(verdict.claims, this.#settings, nowMs);
+    if (check.kind === 'good' && this.#settings.cacheMs > 0) {
+      const untilMs = Math.min(check.expiresMs, nowMs + this.#settings.cacheMs);
+      this.#cache.add(token, verdict.claims, untilMs);
+    }
+    return check;
+  }
+
+  #fields(query: PassdbQuery, user: string): PassdbFields {
+    const { master } = this.#settings;
+    const fields = new Map<string, string>();
+    if (query.user !== user) fields.set('user', user);
+    if (master === null) {
+      fields.set('proxy_mech', query.mechanism.toUpperCase());
+      fields.set('pass', query.secret);
+    } else {
+      fields.set('master', master.user);
+      fields.set('pass', master.password);
+      fields.set('proxy_mech', 'PLAIN');
+    }
+    return fields;
+  }
+
+  #refusal(query: PassdbQuery, error: 'invalid_token' | 'insufficient_scope'): PassdbAnswer {
+    const { scopes, openidConfigurationUrl } = this.#settings;
+    const challenge = errorChallenge(query.mechanism, error, scopes, openidConfigurationUrl);
+    return { kind: 'bad-token', challenge };
+  }
+}
