@@ -67,7 +67,8 @@ export class Bench {
     let director: DirectorProcess | null = null;
     try {
       const ready = await backend.next<BackendReady>();
-      const setup = { workers: options.workers, backendHosts: hosts, backend: ready };
+      const { workers, tls } = options;
+      const setup = { workers, tls, backendHosts: hosts, backend: ready };
       const direct: Round[] = [];
       const proxied: Round[] = [];
       for (let i = 0; i < options.rounds; i++) {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,6 +24,8 @@ export interface DirectorSetup {
   readonly backendHosts: readonly string[];
   readonly backend: BackendReady;
   /** Further lines of the configuration: of `director`, and of the top. */
+  /** TLS from the first byte, with a certificate of the director's own making. */
+  readonly tls?: boolean;
   readonly directorLines?: readonly string[];
   readonly lines?: readonly string[];
 }
@@ -34,8 +36,11 @@ export function directorYaml(setup: DirectorSetup, baseDir: string): string {
     `base_dir: ${baseDir}`,
     `workers: ${setup.workers}`,
     'services:',
-    '  - { protocol: imap, listen: "127.0.0.1:0" }',
-    '  - { protocol: pop3, listen: "127.0.0.1:0" }',
+    ...['imap', 'pop3'].map((protocol) => {
+      const tls = setup.tls === true ? ', tls: implicit' : '';
+      return `  - { protocol: ${protocol}, listen: "127.0.0.1:0"${tls} }`;
+    }),
+    ...(setup.tls === true ? [`ssl: { cert: ${baseDir}/cert.pem, key: ${baseDir}/key.pem }`] : []),
     'disable_plaintext_auth: false',
     'director:',
     ...(setup.directorLines ?? []).map((line) => `  ${line}`),
@@ -55,6 +60,7 @@ export async function startDirectorProcess(setup: DirectorSetup): Promise<Direct
   const config = join(dir, 'postilion.yaml');
   const logPath = join(dir, 'log');
   writeFileSync(config, directorYaml(setup, dir));
+  if (setup.tls === true) makeCertificate(dir);
   const bin = new URL('../src/main/cli/bin.ts', import.meta.url).pathname;
   // The log is written, as in service, but to a file that goes with the directory.
   const log = openSync(logPath, 'a');
@@ -75,6 +81,14 @@ export async function startDirectorProcess(setup: DirectorSetup): Promise<Direct
     await stop();
     throw new Error(`postilion serve did not start:\n${text}`, { cause: error });
   }
+}
+
+/** As openssl makes it; P-256, as most sites have by now. */
+function makeCertificate(dir: string): void {
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const files = ['-keyout', join(dir, 'key.pem'), '-out', join(dir, 'cert.pem')];
+  const args = ['req', '-x509', ...key, '-days', '2', '-subj', '/CN=bench.test', ...files];
+  execFileSync('openssl', args, { stdio: 'pipe' });
 }
 
 async function stopChild(child: ChildProcess): Promise<void> {

@@ -15,6 +15,8 @@ MODE            login | echo | fetch | hold | all
 --body-bytes N  size of the fetched message (16777216)
 --threads N     threads of the load generator (1)
 --generator G   native (C, default when there is a compiler) or node
+--tls           implicit TLS towards the clients, full handshakes on P-256, with the generator
+                for Node and without direct rounds
 --no-direct     leave out the rounds without a proxy in between
 --target URL    imap://host:port or pop3://host:port: load that server only (users user000000
                 and so on, password "pass"; answers are checked for protocol, not for backend)
@@ -34,6 +36,7 @@ export interface BenchOptions {
   readonly bodyBytes: number;
   readonly threads: number;
   readonly useNode: boolean;
+  readonly tls: boolean;
   readonly withDirect: boolean;
   readonly target: { readonly host: string; readonly port: number } | null;
 }
@@ -66,6 +69,9 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   if (values.generator !== undefined && !/^(native|node)$/.test(values.generator)) {
     throw new UsageError('--generator is native or node');
   }
+  const isTls = values.tls === true;
+  if (isTls && values.generator === 'native')
+    throw new UsageError('--tls needs the generator node');
   return {
     modes: parseModes(positionals),
     protocol,
@@ -78,8 +84,9 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     users: number('users', 10_000, 1_000_000),
     bodyBytes: number('body-bytes', 16_777_216, 1_073_741_824),
     threads: number('threads', 1, 64),
-    useNode: values.generator === 'node',
-    withDirect: values['no-direct'] !== true,
+    useNode: values.generator === 'node' || isTls,
+    tls: isTls,
+    withDirect: values['no-direct'] !== true && !isTls,
     target: target === null ? null : { host: target.host, port: target.port },
   };
 }
@@ -101,6 +108,7 @@ function parse(argv: readonly string[]) {
         'body-bytes': string,
         threads: string,
         generator: string,
+        tls: { type: 'boolean' },
         'no-direct': { type: 'boolean' },
         target: string,
       },

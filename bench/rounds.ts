@@ -96,6 +96,8 @@ function loadArguments(options: BenchOptions, mode: Mode, target: RoundTarget): 
     users: options.users,
     threads: options.threads,
     check: target.isChecked ? 1 : 0,
+    // The native one does not know it.
+    ...(options.tls ? { tls: 1 } : {}),
   };
   return Object.entries(values).flatMap(([name, value]) => [`--${name}`, `${value}`]);
 }

@@ -35,6 +35,7 @@ const { values } = parseArgs({
     users: option('10000'),
     threads: option('1'),
     check: option('1'),
+    tls: option('0'),
   },
 });
 const mode = MODES.find((known) => known === values.mode);
@@ -49,6 +50,7 @@ const settings: LoadSettings = {
   users: Number(values.users),
   threads: Number(values.threads),
   isChecked: values.check !== '0',
+  tls: values.tls !== '0',
 };
 const shared = createSharedState(settings.users);
 let firstError = '';

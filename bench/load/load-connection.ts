@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { BODY_LINE, BODY_LINE_BYTES } from '../wire-contract.ts';
 import { bucketOf } from './histogram.ts';
 import type { LoadSettings, SharedState } from './shared-state.ts';
@@ -57,13 +58,15 @@ export class LoadConnection {
   }
 
   open(): void {
-    const { host, port, firstUser } = this.#owner.settings;
+    const { host, port, firstUser, tls } = this.#owner.settings;
     this.#userIndex = this.#owner.nextUser(this.#index);
     this.#user = `user${`${firstUser + this.#userIndex}`.padStart(6, '0')}`;
     this.#state = 'greeting';
     this.#rest = '';
     this.#started = performance.now();
-    const socket = connect({ host, port, noDelay: true });
+    const socket = tls
+      ? connectTls({ host, port, rejectUnauthorized: false }).setNoDelay(true)
+      : connect({ host, port, noDelay: true });
     this.#socket = socket;
     socket.on('data', (chunk) => this.#take(chunk));
     socket.on('end', () => {

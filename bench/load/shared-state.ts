@@ -37,6 +37,8 @@ export interface LoadSettings {
   readonly users: number;
   readonly threads: number;
   readonly isChecked: boolean;
+  /** From the first byte; whatever the certificate, and a full handshake for every connection. */
+  readonly tls: boolean;
 }
 
 export interface LoadThreadData {
