@@ -96,7 +96,7 @@ export abstract class LoginBackend<Phase extends string> implements BackendEngin
   }
 }
 
-/** A line that is passed on cannot end early at a bare CR, nor carry a NUL. */
-export function withoutControls(line: string): string {
-  return line.replace(/[\0\r]/g, '');
+/** What is passed on can neither end early at a bare CR, nor carry a NUL. CRLF is there only between lines. */
+export function withoutControls(lines: string): string {
+  return lines.replace(/\0|\r(?!\n)/g, '');
 }

@@ -24,6 +24,9 @@ export type SaslRefusal =
   | 'unsupported-mechanism'
   | 'plaintext-disabled';
 
+/** Why we say that we hang up. */
+export type HangUpCause = EndReason | 'limit' | 'bad-input';
+
 const inactivityTexts = {
   idle: END_TEXTS.inactivity,
   authenticating: 'Disconnected for inactivity during authentication.',
@@ -91,14 +94,14 @@ export abstract class LoginClient implements ClientEngine {
   goodbye(reason: EndReason | 'limit'): string {
     switch (reason) {
       case 'inactivity':
-        return this.disconnectReply(this.#inactivityText());
+        return this.disconnectReply(this.#inactivityText(), reason);
       case 'shutdown':
-        return this.disconnectReply(END_TEXTS.shutdown);
+        return this.disconnectReply(END_TEXTS.shutdown, reason);
       case 'kicked':
       case 'moved':
-        return this.kickReply(END_TEXTS[reason]);
+        return this.kickReply(END_TEXTS[reason], reason);
       case 'limit':
-        return this.disconnectReply('Connection queue full');
+        return this.disconnectReply('Connection queue full', reason);
     }
   }
 
@@ -125,7 +128,7 @@ export abstract class LoginClient implements ClientEngine {
   protected abstract failureReply(failure: LoginFailure): string;
   protected abstract saslRefusalReply(refusal: SaslRefusal): string;
   /** The untagged line that goes before a hang-up. */
-  protected abstract disconnectReply(text: string): string;
+  protected abstract disconnectReply(text: string, cause: HangUpCause): string;
 
   /** A fresh start behind STARTTLS: what was said before could have been said by anybody. */
   protected abstract forgetClient(): void;
@@ -136,8 +139,8 @@ export abstract class LoginClient implements ClientEngine {
   }
 
   /** The same while a login is pending, which may not look like the answer to it. */
-  protected kickReply(text: string): string {
-    return this.disconnectReply(text);
+  protected kickReply(text: string, cause: HangUpCause): string {
+    return this.disconnectReply(text, cause);
   }
 
   /** The sink may answer inside a step, so a nested call leaves the rest to the outer loop. */
@@ -163,7 +166,7 @@ export abstract class LoginClient implements ClientEngine {
 
   /** Says why, and hangs up. */
   protected hangUp(text: string, reason: string): void {
-    this.sink.reply(this.disconnectReply(text));
+    this.sink.reply(this.disconnectReply(text, 'bad-input'));
     this.close(reason);
   }
 
@@ -195,9 +198,9 @@ export abstract class LoginClient implements ClientEngine {
   }
 
   /** Counts an invalid command; true: that was one too many. */
-  protected isOneBadCommandTooMany(): boolean {
+  protected isOneBadCommandTooMany(limit: number = clientLimits.badCommands): boolean {
     this.#badCommands++;
-    return this.#badCommands >= clientLimits.badCommands;
+    return this.#badCommands >= limit;
   }
 
   protected forgetBadCommands(): void {
@@ -213,16 +216,22 @@ export abstract class LoginClient implements ClientEngine {
     }
   }
 
+  /** Hangs up without a word, as Dovecot does. The exchange is over; the line is still in the input. */
+  protected saslLineTooLong(): void {
+    this.close('SASL line too long');
+  }
+
   /**
    * Takes one SASL line (without its line end) off the input: null when it is not complete, and
-   * when it is too long, which closes without a word, as Dovecot does.
+   * when it is too long.
    */
   protected takeSaslLine(): string | null {
     const { text, position } = this.input;
     const lineFeed = text.indexOf('\n', position);
     const end = lineFeed < 0 ? text.length : lineFeed;
     if (end - position > clientLimits.saslLineBytes) {
-      this.close('SASL line too long');
+      this.#sasl = null;
+      this.saslLineTooLong();
       return null;
     }
     if (lineFeed < 0) return null;
@@ -259,7 +268,7 @@ export abstract class LoginClient implements ClientEngine {
 
   #stepSasl(sasl: SaslServer): boolean {
     const line = this.takeSaslResponse();
-    if (line === null) return false;
+    if (line === null) return this.#sasl === null;
     if (line === '*') {
       this.#sasl = null;
       this.sink.reply(this.saslRefusalReply('aborted'));

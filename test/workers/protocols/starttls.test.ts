@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Protocol } from '../../../src/workers/protocols/engine.ts';
 import { imapProtocol } from '../../../src/workers/protocols/imap/protocol.ts';
 import { pop3Protocol } from '../../../src/workers/protocols/pop3/protocol.ts';
+import { submissionProtocol } from '../../../src/workers/protocols/submission/protocol.ts';
 import { cut, facts, TestBackend, TestClient } from './engine-harness.ts';
 
 /**
@@ -55,6 +56,20 @@ const dialogues: Dialogue[] = [
     consents: '+OK begin\r\n',
     refuses: '-ERR not now\r\n',
     secured: 'USER alice\r\n',
+  },
+  {
+    protocol: submissionProtocol,
+    command: 'STARTTLS\r\n',
+    consent: '220 2.0.0 Begin TLS negotiation now.\r\n',
+    capability: 'EHLO client.test\r\n',
+    announced: 'STARTTLS\r\n',
+    active: '502 5.5.1 TLS is already active.\r\n',
+    login: 'AUTH PLAIN AGFsaWNlAHBhc3M=\r\n',
+    banner: '220 b ready\r\n250-b\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n',
+    asks: 'EHLO proxy.test\r\nSTARTTLS\r\n',
+    consents: '220 begin\r\n',
+    refuses: '454 not now\r\n',
+    secured: 'EHLO proxy.test\r\n',
   },
 ];
 
