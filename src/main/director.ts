@@ -46,7 +46,7 @@ export interface Director {
   adminPorts(): number[];
   /** Null: there is no HTTP API. */
   httpPort(): number | null;
-  /** Takes over what may change without a restart: the keys of the HTTP API. */
+  /** Takes over what may change without a restart: keys of the HTTP API, certificates, what is in caches. */
   reload(): Promise<void>;
   /** Ends a worker thread as a crash would. For tests. */
   killWorker(index: number): Promise<void>;
@@ -62,6 +62,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
   const settings = await readWorkerSettings(config, mailServers, logDestination);
   const supervisor = new Supervisor({
     workers: config.workers,
+    passwordThreads: config.authPasswordThreads,
     settings,
     services: config.services.map(toServiceAddress),
     log,
@@ -126,6 +127,7 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     adminPorts: () => listeners.adminPorts,
     httpPort: () => listeners.httpPort,
     async reload() {
+      supervisor.forgetLogins();
       await Promise.all([listeners.reload(), certificates?.reload()]);
     },
     killWorker: (index) => supervisor.kill(index),

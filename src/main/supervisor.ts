@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import net from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
@@ -5,6 +6,7 @@ import type { Logger } from 'pino';
 import { Piscina } from 'piscina';
 import { Counter, Counters } from '../shared/memory/counters.ts';
 import type { Publication } from '../shared/memory/directory-memory.ts';
+import { PenaltyTable } from '../shared/memory/penalty-table.ts';
 import { createRegistry } from '../shared/memory/session-registry.ts';
 import type {
   FromWorker,
@@ -15,6 +17,8 @@ import type {
   WorkerSettings,
   WorkerStart,
 } from '../shared/messages.ts';
+import type { PasswordJob } from '../shared/passwords/password-job.ts';
+import { CpuPool } from './cpu-pool.ts';
 import type { Directory } from './directory/directory.ts';
 import { type SessionList, SessionLists } from './session-list.ts';
 
@@ -32,6 +36,8 @@ const WORKER_FILE = import.meta.url.endsWith('.ts')
 
 export interface SupervisorOptions {
   readonly workers: number;
+  /** That hash passwords. */
+  readonly passwordThreads: number;
   readonly settings: WorkerSettings;
   readonly services: readonly ServiceAddress[];
   readonly log: Logger;
@@ -56,6 +62,9 @@ interface RunningWorker {
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #pool: Piscina;
+  readonly #cpuPool: CpuPool;
+  /** Outlives workers. */
+  readonly #penalties = PenaltyTable.createBuffer(randomInt(2 ** 32));
   readonly #running = new Map<number, RunningWorker>();
   readonly #threads = new Map<number, { thread: Worker; exited: Promise<void> }>();
   /** Workers that are being ended because they do not answer. */
@@ -77,6 +86,7 @@ export class Supervisor {
     this.#options = options;
     this.#services = options.services;
     this.#settings = options.settings;
+    this.#cpuPool = new CpuPool(options.passwordThreads);
     this.#pool = new Piscina({
       filename: new URL(WORKER_FILE, import.meta.url).href,
       minThreads: options.workers,
@@ -117,6 +127,13 @@ export class Supervisor {
   useTls(tls: ServerTls | null): void {
     this.#settings = { ...this.#settings, tls };
     for (const worker of this.#running.values()) worker.control.postMessage({ kind: 'tls', tls });
+  }
+
+  /** What the user databases said counts no more, in no worker. */
+  forgetLogins(): void {
+    for (const worker of this.#running.values()) {
+      worker.control.postMessage({ kind: 'forget-logins' });
+    }
   }
 
   send(workerId: number, message: ToWorker): void {
@@ -167,6 +184,7 @@ export class Supervisor {
     await Promise.race([Promise.all(ended), deadline]);
     clearTimeout(timer);
     await this.#pool.destroy();
+    await this.#cpuPool.stop();
   }
 
   /** Resolves with the addresses when the worker listens; rejects if it ends before that. */
@@ -184,6 +202,7 @@ export class Supervisor {
       memory: directory.snapshot(),
       registry,
       counters,
+      penalties: this.#penalties,
       controlPort: control.port2,
       publicationPort: publications.port2,
     };
@@ -306,7 +325,15 @@ export class Supervisor {
       case 'sessions':
         this.#lists.answered(message);
         break;
+      case 'check-password':
+        void this.#checkPassword(workerId, message.requestId, message.job);
+        break;
     }
+  }
+
+  async #checkPassword(workerId: number, requestId: number, job: PasswordJob): Promise<void> {
+    const result = await this.#cpuPool.run(job);
+    this.send(workerId, { kind: 'password-checked', requestId, result });
   }
 }
 

@@ -9,14 +9,17 @@ import type {
   ServerTls,
   WorkerSettings,
 } from '../shared/messages.ts';
+import type { AuthSettings } from '../shared/passdb-settings.ts';
 import type { BackendConfig, Config, SslConfig } from './config/config.ts';
 import { ConfigError } from './config/config-error.ts';
 import { configLimits } from './config/config-limits.ts';
+import { readPassdbs } from './config/passdb/passdb.ts';
 import { nearExpirySecs } from './directory/core.ts';
 import type { MailServer } from './directory/host-set.ts';
 
 /** A session ticket is sealed with 16 bytes of name, 16 of HMAC and 16 of AES key. */
 const TICKET_KEY_BYTES = 48;
+const AUTH_SECRET_BYTES = 32;
 
 /** What the workers get of the configuration, with the files that it names. Throws ConfigError. */
 export async function readWorkerSettings(
@@ -49,16 +52,33 @@ export async function readWorkerSettings(
     defaultRealm: config.authDefaultRealm,
     usernameHash: config.director.usernameHash,
     userUsableSecs: usableSecs(config),
-    authFailureDelayMs: config.authFailureDelayMs,
     proxyTimeoutMs: config.loginProxyTimeoutMs,
     proxyMaxReconnects: config.loginProxyMaxReconnects,
     tcpKeepaliveMs: config.tcpKeepaliveMs,
     maxPreloginPerAddress: config.limits.maxPreloginPerAddress,
     maxSessions: config.limits.maxSessionsPerWorker,
     backends: await readBackends(config.backends),
+    passdbs: await readPassdbs(config.passdb),
+    auth: authSettings(config),
     backendNames: Object.fromEntries(named.map((server) => [server.ip, server.hostname])),
     logLevel: config.log.level,
     logDestination,
+  };
+}
+
+function authSettings(config: Config): AuthSettings {
+  return {
+    mechanisms: config.authMechanisms,
+    masterUserSeparator: config.authMasterUserSeparator,
+    failureDelayMs: config.authFailureDelayMs,
+    hasNetworkPenalty: config.authPenalty,
+    hasUserPenalty: config.authUserPenalty,
+    cacheBytes: config.authCacheSize,
+    cacheTtlMs: config.authCacheTtlMs,
+    cacheNegativeTtlMs: config.authCacheNegativeTtlMs,
+    maxLoginsPerUser: config.limits.maxAuthPerUser,
+    maxLoginsPerNetwork: config.limits.maxAuthPerNetwork,
+    secret: randomBytes(AUTH_SECRET_BYTES),
   };
 }
 

@@ -1,5 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { DirectoryMemory } from './memory/directory-memory.ts';
+import type { AuthSettings, PassdbSettings } from './passdb-settings.ts';
+import type { PasswordJob, PasswordJobResult } from './passwords/password-job.ts';
 
 /** Everything a worker thread is started with. */
 export interface WorkerStart {
@@ -10,6 +12,8 @@ export interface WorkerStart {
   readonly memory: DirectoryMemory;
   readonly registry: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
+  /** Failed logins by network and user, for AuthPenalties; of all workers. */
+  readonly penalties: SharedArrayBuffer;
   /** Carries ToWorker and FromWorker. */
   readonly controlPort: MessagePort;
   /** Carries Publication; read by the worker when the epoch tells, never waited for. */
@@ -98,13 +102,15 @@ export interface WorkerSettings {
   readonly usernameHash: string;
   /** A user that was not seen for so long is put to main at its next login. */
   readonly userUsableSecs: number;
-  readonly authFailureDelayMs: number;
   readonly proxyTimeoutMs: number;
   readonly proxyMaxReconnects: number;
   readonly tcpKeepaliveMs: number;
   readonly maxPreloginPerAddress: number;
   readonly maxSessions: number;
   readonly backends: Readonly<Record<ProtocolName, BackendSettings>>;
+  /** In the order in which they are asked. */
+  readonly passdbs: readonly PassdbSettings[];
+  readonly auth: AuthSettings;
   /** Host names of backends that the configuration gave by name, by address. */
   readonly backendNames: Readonly<Record<string, string>>;
   readonly logLevel: string;
@@ -167,6 +173,14 @@ export type ToWorker =
       /** 0, then what the last answer said. */
       readonly from: number;
     }
+  /** Answers `check-password`. */
+  | {
+      readonly kind: 'password-checked';
+      readonly requestId: number;
+      readonly result: PasswordJobResult;
+    }
+  /** What is remembered of logins and databases is not to be used any more. */
+  | { readonly kind: 'forget-logins' }
   /** Takes the place of WorkerSettings.tls for handshakes to come. */
   | { readonly kind: 'tls'; readonly tls: ServerTls | null }
   | { readonly kind: 'stop' };
@@ -186,6 +200,8 @@ export type FromWorker =
       readonly sinceSecs?: number;
     }
   | { readonly kind: 'kicked'; readonly killId: number }
+  /** Work for the threads that hash passwords. */
+  | { readonly kind: 'check-password'; readonly requestId: number; readonly job: PasswordJob }
   | {
       readonly kind: 'sessions';
       readonly requestId: number;

@@ -1,8 +1,20 @@
+import type {
+  DovecotAuthSettings,
+  HttpPassdbSettings,
+  Oauth2Settings,
+} from './remote-passdb-settings.ts';
+import type { SaslMechanism } from './wire/sasl.ts';
+
 /**
  * Settings of the user databases as the workers get them: checked, defaults filled in, contents of files where
  * main has read them. One interface per driver, told apart by `driver`.
  */
-export type PassdbSettings = PassthroughSettings;
+export type PassdbSettings =
+  | PassthroughSettings
+  | PasswdFileSettings
+  | HttpPassdbSettings
+  | Oauth2Settings
+  | DovecotAuthSettings;
 
 /** What every driver has. */
 export interface CommonPassdbSettings {
@@ -19,4 +31,35 @@ export interface CommonPassdbSettings {
 /** The backend verifies. */
 export interface PassthroughSettings extends CommonPassdbSettings {
   readonly driver: 'passthrough';
+}
+
+/** A file of users in the format of Dovecot's passwd-file. */
+export interface PasswdFileSettings extends CommonPassdbSettings {
+  readonly driver: 'passwd-file';
+  /** Absolute. Read by the workers, and again when it changes. */
+  readonly path: string;
+  /** Scheme of passwords without a `{SCHEME}` of their own; upper case. */
+  readonly defaultScheme: string;
+}
+
+/** What the workers do around the databases. */
+export interface AuthSettings {
+  /** auth_mechanisms: what clients are offered, as far as the databases can do with it. */
+  readonly mechanisms: readonly SaslMechanism[];
+  /** auth_master_user_separator: `user*master` in a login name; '' = none. */
+  readonly masterUserSeparator: string;
+  readonly failureDelayMs: number;
+  /** Failures of a client network make its next logins wait. */
+  readonly hasNetworkPenalty: boolean;
+  /** Failures of a user from anywhere make its next logins wait. */
+  readonly hasUserPenalty: boolean;
+  /** Bytes, about; 0 = nothing is remembered. Of each worker. */
+  readonly cacheBytes: number;
+  readonly cacheTtlMs: number;
+  readonly cacheNegativeTtlMs: number;
+  /** Logins at a time that are with the databases or being delayed, in each worker. */
+  readonly maxLoginsPerUser: number;
+  readonly maxLoginsPerNetwork: number;
+  /** 32 bytes, the same in all workers: what users that do not exist are shown of (SCRAM salts). */
+  readonly secret: Uint8Array;
 }

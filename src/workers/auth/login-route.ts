@@ -50,9 +50,29 @@ export type AuthVerdict =
   /** `detail` is for the log. Answered when the delay for failures is over: that is the authenticator's. */
   | { readonly kind: 'failed'; readonly failure: LoginFailure; readonly detail: string };
 
+/** Who somebody is looked up for without any password: LMTP's recipients. */
+export interface UserRequest {
+  /** Normalised. */
+  readonly user: string;
+  /** As it was given. */
+  readonly originalUser: string;
+  readonly protocol: AuthRequest['protocol'];
+  readonly facts: ConnectionFacts;
+}
+
+export type UserVerdict =
+  /** `password` is '' unless the databases have one for the backend. */
+  | { readonly kind: 'route'; readonly route: LoginRoute }
+  /** No database has the user. */
+  | { readonly kind: 'unknown-user' }
+  /** `failure.kind` is `unavailable`, `internal` or `disabled`; `detail` is for the log. */
+  | { readonly kind: 'failed'; readonly failure: LoginFailure; readonly detail: string };
+
 /** The databases of the configuration, in order, with cache, delays and penalties. Never rejects. */
 export interface Authenticator {
   authenticate(request: AuthRequest): Promise<AuthVerdict>;
+  /** Where a user's mail goes: no password, no delay, no penalty. A passthrough database has every user. */
+  findUser(request: UserRequest): Promise<UserVerdict>;
 }
 
 /** The backend verifies: the user's own credentials, by the mechanism they came with. */
