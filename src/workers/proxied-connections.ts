@@ -42,7 +42,13 @@ export class ProxiedConnections {
    * been read but what came behind it, and paused; or the socket is closed without a word.
    */
   accept(socket: net.Socket, protocol: ProtocolName, taken: (header: ProxyHeader) => void): void {
-    const balancer = `${plainAddress(socket.remoteAddress ?? '0.0.0.0')}:${socket.remotePort ?? 0}`;
+    const { remoteAddress, remotePort } = socket;
+    // Reset already, as after a health check.
+    if (remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
+    const balancer = `${plainAddress(remoteAddress)}:${remotePort}`;
     const refuse = (message: string, detail?: string): void => {
       this.#options.counters.add(Counter.badInput);
       this.#options.log.warn({ protocol, balancer, ...(detail && { detail }) }, message);
@@ -51,7 +57,7 @@ export class ProxiedConnections {
     // A connection that was reset is of interest to nobody.
     const ignore = (): void => {};
     socket.on('error', ignore);
-    if (!this.#isTrusted(socket.remoteAddress ?? '')) {
+    if (!this.#isTrusted(remoteAddress)) {
       refuse('not in haproxy_trusted_networks');
       return;
     }

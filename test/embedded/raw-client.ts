@@ -25,8 +25,9 @@ export class RawClient {
     socket.on('close', ended);
   }
 
-  static async open(host: string, port: number): Promise<RawClient> {
-    const socket = connect({ host, port });
+  /** @param localAddress where it comes from; default: what the system takes */
+  static async open(host: string, port: number, localAddress?: string): Promise<RawClient> {
+    const socket = connect({ host, port, localAddress });
     const client = new RawClient(socket);
     await once(socket, 'connect', { signal: AbortSignal.timeout(DEADLINE_MS) });
     return client;

@@ -5,6 +5,7 @@ const PEERS: readonly (readonly [program: string, ...packages: string[]])[] = [
   ['dovecot', 'dovecot-imapd', 'dovecot-pop3d'],
   ['doveadm', 'dovecot-core'],
   ['curl', 'curl'],
+  ['haproxy', 'haproxy'],
   ['python3', 'python3'],
 ];
 
@@ -18,6 +19,7 @@ export const PEER_TESTS: readonly string[] = [
   'test/e2e/doveadm-http.test.ts',
   'test/e2e/dump-restore.test.ts',
   'test/e2e/flush-drain.test.ts',
+  'test/e2e/haproxy.test.ts',
   'test/e2e/imap-clients.test.ts',
   'test/e2e/login-log.test.ts',
   'test/e2e/one-backend-per-user.test.ts',

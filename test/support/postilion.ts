@@ -107,11 +107,11 @@ export class PostilionProcess {
   }
 
   get imapPort(): number {
-    return this.#port('imap');
+    return this.portOf('imap');
   }
 
   get pop3Port(): number {
-    return this.#port('pop3');
+    return this.portOf('pop3');
   }
 
   /** The admin socket, where doveadm can talk to it. */
@@ -181,12 +181,14 @@ export class PostilionProcess {
     await this.stop();
   }
 
-  #port(protocol: string): number {
-    const line = this.log.find((entry) => {
+  /** Of a protocol's first listener, or of another one in the order of the configuration. */
+  portOf(protocol: string, index = 0): number {
+    const lines = this.log.filter((entry) => {
       return entry['msg'] === 'listening' && entry['protocol'] === protocol;
     });
-    if (typeof line?.['port'] !== 'number') throw new Error(`not listening for ${protocol}`);
-    return line['port'];
+    const port = lines[index]?.['port'];
+    if (typeof port !== 'number') throw new Error(`not listening for ${protocol} (${index})`);
+    return port;
   }
 
   #readLines(stream: NodeJS.ReadableStream | null): void {

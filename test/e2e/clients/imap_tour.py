@@ -1,14 +1,17 @@
 """Everything an ordinary IMAP client does, by imaplib; prints what it saw as one JSON object.
 
-Usage: imap_tour.py HOST PORT USER MESSAGE_FILE
+Usage: imap_tour.py HOST PORT USER MESSAGE_FILE [CA_FILE]
+
+With a file of authorities: over TLS.
 """
 
 import hashlib
 import imaplib
 import json
+import ssl
 import sys
 
-host, port, user, message_file = sys.argv[1:]
+host, port, user, message_file, *ca_file = sys.argv[1:]
 seen = {}
 
 
@@ -24,7 +27,11 @@ def raw(client, line):
             return answer.decode().rstrip("\r\n")
 
 
-client = imaplib.IMAP4(host, int(port), timeout=30)
+if ca_file:
+    context = ssl.create_default_context(cafile=ca_file[0])
+    client = imaplib.IMAP4_SSL(host, int(port), ssl_context=context, timeout=30)
+else:
+    client = imaplib.IMAP4(host, int(port), timeout=30)
 seen["welcome"] = client.welcome.decode()
 seen["unknown_before"] = raw(client, b"U1 XYZZY plugh")
 try:
