@@ -94,7 +94,8 @@ function ports(director: PostilionProcess): BalancedPort[] {
 
 /** What the balancer sends to a server of ours that closes behind the header. */
 async function nextHeader(connectClient: () => Promise<void>): Promise<ProxyHeader> {
-  const header = once(shown, 'connection').then(async ([socket]: [Socket]) => {
+  const connection = once(shown, 'connection') as Promise<[Socket]>;
+  const header = connection.then(async ([socket]) => {
     const [chunk] = (await once(socket, 'data')) as [Buffer];
     socket.end();
     const result = new ProxyHeaderParser().receive(chunk);
