@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -15,18 +15,30 @@ export async function requireProgram(
 ): Promise<string> {
   const found = await findProgram(name);
   if (found !== null) return found;
+  await install(name, `command -v ${name}`, debianPackages);
+  const installed = await findProgram(name);
+  if (installed === null) throw new Error(`${debianPackages} installed, but there is no ${name}`);
+  return installed;
+}
+
+/** As requireProgram(), for what is no program: a plugin of one. `path` is where the package has it. */
+export async function requireFile(path: string, debianPackages: readonly string[]): Promise<void> {
+  if (existsSync(path)) return;
+  await install(path, `test -e ${path}`, debianPackages);
+  if (!existsSync(path)) throw new Error(`${debianPackages} installed, but there is no ${path}`);
+}
+
+/** `isThere`: a command that tells whether somebody else has done it meanwhile. */
+async function install(what: string, isThere: string, debianPackages: readonly string[]) {
   const packages = debianPackages.join(' ');
   if (process.getuid?.() !== 0) {
-    throw new Error(`${name} is missing: install it (apt-get install ${packages}) or run as root`);
+    throw new Error(`${what} is missing: install it (apt-get install ${packages}) or run as root`);
   }
-  const script = `command -v ${name} || { apt-get update && apt-get install -y ${packages}; }`;
+  const script = `${isThere} || { apt-get update && apt-get install -y ${packages}; }`;
   await outputOf('flock', [TURN_FILE, 'sh', '-c', script], {
     deadlineMs: INSTALL_DEADLINE_MS,
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
   });
-  const installed = await findProgram(name);
-  if (installed === null) throw new Error(`${packages} installed, but there is no ${name}`);
-  return installed;
 }
 
 /** Null: it is not there. */

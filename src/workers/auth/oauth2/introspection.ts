@@ -65,15 +65,14 @@ function parseObject(body: Buffer): TokenClaims | null {
   }
 }
 
-/** RFC 6749 2.3.1: both parts are form-encoded first. */
+/** RFC 6749 2.3.1: both parts (latin1 strings) are form-encoded first. */
 function basic(clientId: string, clientSecret: string): string {
   const encode = (text: string): string => {
-    return encodeURIComponent(text)
-      .replaceAll('%20', '+')
-      .replace(/[!'()*]/g, (character) => {
-        return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
-      });
+    return text.replace(/[^A-Za-z0-9._~-]/g, (character) => {
+      const digits = character.charCodeAt(0).toString(16).toUpperCase();
+      return character === ' ' ? '+' : `%${digits.padStart(2, '0')}`;
+    });
   };
   const pair = `${encode(clientId)}:${encode(clientSecret)}`;
-  return `Basic ${Buffer.from(pair, 'utf8').toString('base64')}`;
+  return `Basic ${Buffer.from(pair, 'latin1').toString('base64')}`;
 }

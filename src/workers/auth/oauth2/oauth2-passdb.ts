@@ -21,14 +21,12 @@ export class Oauth2Passdb implements Passdb {
   readonly #userNames: UserNameRules;
   readonly #verifier: TokenVerifier;
   readonly #cache = new TokenCache();
-  readonly #nowMs: () => number;
 
-  constructor(settings: Oauth2Settings, userNames: UserNameRules, nowMs = Date.now) {
+  constructor(settings: Oauth2Settings, { userNames }: { userNames: UserNameRules }) {
     const { verification, clockToleranceSecs } = settings;
     this.name = settings.name;
     this.#settings = settings;
     this.#userNames = userNames;
-    this.#nowMs = nowMs;
     this.#verifier =
       verification.kind === 'jwks'
         ? new JwksVerifier({ ...verification, clockToleranceSecs })
@@ -58,14 +56,14 @@ export class Oauth2Passdb implements Passdb {
   }
 
   async #check(token: string): Promise<TokenCheck | { kind: 'failed'; detail: string }> {
-    const cached = this.#cache.find(token, this.#nowMs());
-    if (cached !== null) return checkToken(cached, this.#settings, this.#nowMs());
+    const cached = this.#cache.find(token, Date.now());
+    if (cached !== null) return checkToken(cached, this.#settings, Date.now());
     const verdict = await this.#verifier.verify(token);
     if (verdict.kind === 'failed') return verdict;
     if (verdict.kind === 'refused') {
       return { kind: 'bad', error: 'invalid_token', detail: verdict.detail };
     }
-    const nowMs = this.#nowMs();
+    const nowMs = Date.now();
     const check = checkToken(verdict.claims, this.#settings, nowMs);
     if (check.kind === 'good' && this.#settings.cacheMs > 0) {
       const untilMs = Math.min(check.expiresMs, nowMs + this.#settings.cacheMs);
