@@ -2,8 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { clientLimits } from '../../src/shared/limits.ts';
 import { plainInitialResponse } from '../../src/shared/wire/sasl.ts';
+import { SieveLineSplitter } from '../../src/shared/wire/sieve-line-splitter.ts';
+import { parseSieveResponse } from '../../src/shared/wire/sieve-response.ts';
 import type { ClientEngine, Protocol } from '../../src/workers/protocols/engine.ts';
 import { imapProtocol } from '../../src/workers/protocols/imap/protocol.ts';
+import { managesieveProtocol } from '../../src/workers/protocols/managesieve/protocol.ts';
 import { pop3Protocol } from '../../src/workers/protocols/pop3/protocol.ts';
 import { cut, everyByte, facts, options } from '../workers/protocols/engine-harness.ts';
 import { assertAlways } from './fuzz-property.ts';
@@ -55,6 +58,30 @@ const pop3Pieces = [
   'XOIP 192.0.2.3\r\n',
   'NOOP\r\n',
   'QUIT\r\n',
+];
+
+const managesievePieces = [
+  `AUTHENTICATE "PLAIN" "${RESPONSE}"\r\n`,
+  `authenticate "plain" {${RESPONSE.length}+}\r\n${RESPONSE}\r\n`,
+  `AUTHENTICATE {5}\r\nPLAIN "${RESPONSE}" \n`,
+  `AUTHENTICATE "PLAIN"\r\n"${RESPONSE}"\r\n`,
+  'AUTHENTICATE "LOGIN"\r\n"YWxpY2U="\r\n',
+  `{${Buffer.from(PASSWORD).toString('base64').length}+}\r\n`,
+  `"${Buffer.from(PASSWORD).toString('base64')}"\r\n`,
+  'AUTHENTICATE "PLAIN" ',
+  'CAPABILITY\r\n',
+  'NOOP\r\n',
+  'NOOP "tag"\r\n',
+  'NOOP {3+}\r\na b\r\n',
+  'NOOP "',
+  'STARTTLS\r\n',
+  'XCLIENT ADDR=192.0.2.1 PORT=3 SESSION=abc TTL=4 FORWARD=YT1i\r\n',
+  'PUTSCRIPT "a" {5+}\r\nkeep;\r\n',
+  'LOGOUT\r\n',
+  '"*"\r\n',
+  '"\\"" ',
+  '{20000+}\r\n',
+  '{3}\r\n',
 ];
 
 const commonPieces = [
@@ -127,6 +154,7 @@ function converse(
       outcome.events.push('refuse');
       if (!isLate) answer();
     },
+    findScramKeys: () => expect.unreachable(),
     startTls: () => expect.unreachable(),
     identify: (identity) => {
       expect(isTrusted).toBe(true);
@@ -145,10 +173,30 @@ function converse(
   return outcome;
 }
 
+/** Lines without stray line ends; of ManageSieve, whose strings may have some, whole responses. */
+function expectWellFormed(protocol: Protocol, replies: string): void {
+  if (protocol !== managesieveProtocol) {
+    expect(replies.split('\r\n').join('')).not.toMatch(/[\r\n\0]/);
+    return;
+  }
+  const splitter = new SieveLineSplitter(replies.length);
+  splitter.push(Buffer.from(replies, 'latin1'));
+  for (let line = splitter.next(); line !== null; line = splitter.next()) {
+    expect(parseSieveResponse(line), line).not.toBeNull();
+  }
+  expect(splitter.rest()).toBeNull();
+  expect(splitter.isTooLong).toBe(false);
+}
+
 describe.each([
-  { protocol: imapProtocol, pieces: imapPieces },
-  { protocol: pop3Protocol, pieces: pop3Pieces },
-])('$protocol.name client engine', ({ protocol, pieces }) => {
+  { protocol: imapProtocol, pieces: imapPieces, login: 'a LOGIN b c\r\n' },
+  { protocol: pop3Protocol, pieces: pop3Pieces, login: 'USER b\r\nPASS c\r\n' },
+  {
+    protocol: managesieveProtocol,
+    pieces: managesievePieces,
+    login: `AUTHENTICATE "PLAIN" "${RESPONSE}"\r\n`,
+  },
+])('$protocol.name client engine', ({ protocol, pieces, login }) => {
   test('says the same however the input is cut, and nothing that it must not say', () => {
     assertAlways(
       FILE,
@@ -159,7 +207,7 @@ describe.each([
         (text, places, isTrusted) => {
           const whole = converse(protocol, [Buffer.from(text, 'latin1')], isTrusted, false);
           expect(whole.replies).not.toContain(PASSWORD);
-          expect(whole.replies.split('\r\n').join('')).not.toMatch(/[\r\n\0]/);
+          expectWellFormed(protocol, whole.replies);
           expect(converse(protocol, everyByte(text), isTrusted, true)).toEqual(whole);
           expect(converse(protocol, cut(text, places), isTrusted, true)).toEqual(whole);
         },
@@ -193,11 +241,11 @@ describe.each([
           reply: () => undefined,
           login: () => undefined,
           refuseLater: () => undefined,
+          findScramKeys: () => expect.unreachable(),
           identify: () => undefined,
           startTls: () => expect.unreachable(),
           close: () => expect.unreachable(),
         });
-        const login = protocol === imapProtocol ? 'a LOGIN b c\r\n' : 'USER b\r\nPASS c\r\n';
         engine.receive(Buffer.concat([Buffer.from(login), chunks[0] ?? Buffer.alloc(0)]));
         for (const chunk of chunks.slice(1)) engine.receive(Buffer.from(chunk));
         const expected = Buffer.concat(chunks);
