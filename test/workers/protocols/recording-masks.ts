@@ -1,27 +1,64 @@
+import type {
+  BackendLogin,
+  ClientEngineOptions,
+  LoginProtocolName,
+} from '../../../src/workers/protocols/engine.ts';
 import type { RecordedCase, Transcript } from './recording-player.ts';
 
-/** Recorded cases that do not concern this version, with the reason. */
+/** All that is played. */
+export const RECORDINGS = [
+  'proxy-imap',
+  'proxy-pop3',
+  'proxy-submission',
+  'proxy-managesieve',
+  'proxy-injection',
+  'proxy-plaintext-refused',
+];
+
+const LOGIN_PROTOCOLS: readonly LoginProtocolName[] = ['imap', 'pop3', 'submission', 'managesieve'];
+
+/** A recording has one protocol, or names it in each of its cases. */
+export function protocolOf(file: string, recorded: RecordedCase): LoginProtocolName {
+  const found = LOGIN_PROTOCOLS.find((protocol) => {
+    return file === `proxy-${protocol}` || recorded.name.startsWith(protocol);
+  });
+  if (found === undefined) throw new Error(`${file}/${recorded.name} is of no protocol`);
+  return found;
+}
+
+/** What the recorded proxy was configured to announce. */
+export const ENGINE_OPTIONS: Partial<ClientEngineOptions> = {
+  submissionCapabilities: ['8BITMIME', 'DSN'],
+  sieveImplementation: 'Dovecot (Debian) Pigeonhole',
+  sieveExtensions:
+    'fileinto reject envelope encoded-character vacation subaddress comparator-i;ascii-numeric ' +
+    'relational regex imap4flags copy include variables body enotify environment mailbox date ' +
+    'index ihave duplicate mime foreverypart extracttext',
+  sieveNotify: 'mailto',
+};
+
+/** What the recorded proxy's user database said of its users, where a backend sees it. */
+export const RECORDED_ROUTES: Readonly<Record<string, Partial<BackendLogin>>> = {
+  alice: {
+    forward: [
+      ['class', 'gold'],
+      ['quota', '5GB'],
+    ],
+  },
+  bob: { startTls: true },
+  starthd: { startTls: true },
+  erin: { user: 'erin2@example.test' },
+  frank: { master: 'proxymaster', password: 'masterpass' },
+};
+
+/** Recorded cases that our engines cannot play, with the reason. */
 export const SKIPPED: Readonly<Record<string, string>> = {
-  'proxy-imap/client-starttls': 'TLS towards the client',
-  'proxy-imap/backend-starttls': 'TLS towards the backend',
-  'proxy-imap/backend-implicit-tls': 'TLS towards the backend',
-  'proxy-imap/backend-starttls-cert-invalid': 'TLS towards the backend',
-  'proxy-imap/backend-no-starttls': 'TLS towards the backend',
-  'proxy-imap/starttls-injection': 'TLS towards the client',
-  'proxy-imap/destuser': 'passdb field destuser',
-  'proxy-imap/master-user': 'passdb field master',
+  'proxy-imap/backend-starttls': 'we give no ID in the clear, and ask for capabilities again',
+  'proxy-imap/backend-starttls-cert-invalid': 'the certificate is the socket’s',
   'proxy-imap/nologin': 'passdb field nologin',
   'proxy-imap/local-failure-delays': 'the password is checked by the proxy, and delays are timed',
   'proxy-imap/loop-to-self': 'the recorded server crashes; loops are the session’s to find',
-  'proxy-pop3/client-stls': 'TLS towards the client',
-  'proxy-pop3/backend-stls': 'TLS towards the backend',
-  'proxy-pop3/backend-implicit-tls': 'TLS towards the backend',
-  'proxy-pop3/destuser': 'passdb field destuser',
-  'proxy-pop3/master-user': 'passdb field master',
   'proxy-pop3/loop-to-self': 'the recorded server crashes; loops are the session’s to find',
-  'proxy-plaintext-refused/imap-after-starttls': 'TLS towards the client',
-  'proxy-plaintext-refused/submission': 'another protocol',
-  'proxy-plaintext-refused/managesieve': 'another protocol',
 };
 
 /** Users for whom the recorded proxy sends no identity (proxy_not_trusted). */
@@ -29,22 +66,29 @@ export const WITHOUT_IDENTITY = new Set(['not-trusted']);
 /** Cases of the recording with disable_plaintext_auth where the client counts as unsecured. */
 export const WITHOUT_PLAINTEXT = new Set([
   'proxy-plaintext-refused/imap',
+  'proxy-plaintext-refused/imap-after-starttls',
   'proxy-plaintext-refused/pop3',
+  'proxy-plaintext-refused/submission',
+  'proxy-plaintext-refused/managesieve',
 ]);
 
 /** What the client is told, changed where we differ from Dovecot on purpose. */
 export function maskedForClient(text: string): string {
   return (
     text
-      // No TLS in this version, and nobody is referred. Lists of the backend look different.
+      // Nobody is referred.
       .replaceAll(
-        /IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL\+ STARTTLS/g,
-        'IMAP4rev1 SASL-IR ID ENABLE IDLE LITERAL+',
+        'SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL',
+        'SASL-IR ID ENABLE IDLE LITERAL',
       )
-      .replaceAll('AUTH-RESP-CODE\r\nSTLS\r\n', 'AUTH-RESP-CODE\r\n')
       // A SASL line without mechanisms is no grammar.
       .replaceAll('SASL\r\n', '')
       .replaceAll('* ID ("name" "Dovecot")', '* ID ("name" "Postilion")')
+      // The same in SMTP; and BURL is announced where it is configured.
+      .replaceAll('250-AUTH \r\n', '')
+      .replaceAll('250-BURL imap\r\n', '')
+      // RFC 5804 wants the code.
+      .replaceAll(/(?<=NO )(?="Plaintext authentication disabled)/g, '(ENCRYPT-NEEDED) ')
   );
 }
 
@@ -53,16 +97,8 @@ export function masked({ toClient, toBackends }: Transcript, caseName: string): 
   return {
     toClient: maskedForClient(toClient),
     toBackends: toBackends.map((bytes) => {
-      // forward_* fields come from a passdb.
-      const text = bytes
-        .replaceAll(/ "x-forward-[^"]*" "[^"]*"/g, '')
-        .replaceAll(/ FORWARD=\S+/g, '');
       // The backend has LITERAL+; Dovecot sends a synchronising literal and does not wait.
-      return caseName === 'imap-password-8bit' ? text.replace('{4}\r\n', '{4+}\r\n') : text;
+      return caseName === 'imap-password-8bit' ? bytes.replace('{4}\r\n', '{4+}\r\n') : bytes;
     }),
   };
-}
-
-export function isPop3Case(file: string, recorded: RecordedCase): boolean {
-  return file === 'proxy-pop3' || recorded.name.startsWith('pop3');
 }

@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { defaultUserNameRules, normaliseUser } from '../../../src/shared/user-name.ts';
 import type {
   BackendEngine,
+  BackendLogin,
   ClientEngine,
+  ClientEngineOptions,
   ConnectionFacts,
   LoginFailure,
   Protocol,
@@ -75,18 +77,31 @@ export function recordedFacts(events: readonly RecordedEvent[]): Partial<Connect
       localPort: Number(localPort),
     };
   }
-  const xclient = /XCLIENT ADDR=(\S+) PORT=(\d+) SESSION=(\S+)/.exec(told);
-  if (xclient === null) return {};
-  const [, remoteIp = '', remotePort, sessionId = ''] = xclient;
-  return { sessionId, remoteIp, remotePort: Number(remotePort) };
+  const [xclient = ''] = /XCLIENT .*/.exec(told) ?? [];
+  const value = (name: string): string | undefined => {
+    return new RegExp(` ${name}=(\\S+)`).exec(xclient)?.[1];
+  };
+  if (xclient === '') return {};
+  return {
+    // SMTP's is xtext, where ids may have a plus.
+    sessionId: value('SESSION')!.replaceAll('+2B', '+'),
+    remoteIp: value('ADDR')!,
+    remotePort: Number(value('PORT')),
+  };
 }
 
 export interface PlayOptions {
   readonly protocol: Protocol;
   readonly facts: Partial<ConnectionFacts>;
+  readonly engineOptions: Partial<ClientEngineOptions>;
   readonly sendIdentity: boolean;
+  /** What a user database says of users, if anything. */
+  readonly routes: Readonly<Record<string, Partial<BackendLogin>>>;
   readonly split: (text: string) => Buffer[];
 }
+
+/** The one behind STARTTLS, as the recorder calls it. */
+export const STARTTLS_HANDSHAKE = 'TLS handshake (after STARTTLS)';
 
 /** 1 try and login_proxy_max_reconnects (3). */
 const MAX_ATTEMPTS = 4;
@@ -116,16 +131,25 @@ class RecordingPlayer {
     this.#options = playOptions;
     const mechanisms = playOptions.facts.allowsPlaintext === false ? [] : defaultFacts.mechanisms;
     this.#facts = { ...defaultFacts, mechanisms, ...playOptions.facts };
-    this.#client = playOptions.protocol.createClient(this.#facts, options, {
+    const engineOptions = { ...options, ...playOptions.engineOptions };
+    this.#client = playOptions.protocol.createClient(this.#facts, engineOptions, {
       reply: (bytes) => {
         this.#transcript.toClient += bytes;
       },
-      login: ({ user, password }) => this.#beginLogin(user, password),
+      login: ({ authzid, user, password }) => {
+        // The recorded server knew no master users.
+        if (authzid === '' || authzid === user) this.#beginLogin(user, password);
+        else this.#client.loginFailed({ kind: 'auth' });
+      },
       refuseLater: () => this.#client.loginFailed({ kind: 'auth' }),
+      findScramKeys: () => {
+        throw new Error('no recorded client speaks SCRAM');
+      },
       identify: () => {
         throw new Error('no recorded client is trusted');
       },
-      startTls: () => this.#client.tlsStarted(this.#facts),
+      // The handshake is an event of the recording.
+      startTls: () => undefined,
       close: () => undefined,
     });
   }
@@ -148,9 +172,19 @@ class RecordingPlayer {
       this.#connect();
     } else if (dir === 'B>P' && data !== undefined) {
       for (const chunk of this.#options.split(data)) this.#fromBackend(chunk);
+    } else if (event === STARTTLS_HANDSHAKE && dir === 'C>P') {
+      this.#client.tlsStarted(this.#securedFacts());
+    } else if (event === STARTTLS_HANDSHAKE && dir === 'P>B') {
+      this.#backend?.tlsStarted();
     } else if (event === 'close' && dir !== 'C>P' && dir !== 'P>C' && this.#backend !== null) {
       this.#failBackend({ kind: 'connect' });
     }
+  }
+
+  #securedFacts(): ConnectionFacts {
+    const { mechanisms } = defaultFacts;
+    const secured = { isTls: true, offersStartTls: false, allowsPlaintext: true, mechanisms };
+    return { ...this.#facts, ...secured };
   }
 
   #fromClient(chunk: Buffer): void {
@@ -205,11 +239,12 @@ class RecordingPlayer {
         facts: this.#facts,
         forward: [],
         hints: this.#client.hints,
+        ...this.#options.routes[this.#user],
       },
       {
         send: (bytes) => this.#toBackend(bytes),
         greeted: () => undefined,
-        startTls: () => this.#backend?.tlsStarted(),
+        startTls: () => undefined,
         forward: (bytes) => {
           this.#transcript.toClient += bytes;
         },

@@ -1,11 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { LoginProtocolName, Protocol } from '../../../src/workers/protocols/engine.ts';
 import { imapProtocol } from '../../../src/workers/protocols/imap/protocol.ts';
+import { managesieveProtocol } from '../../../src/workers/protocols/managesieve/protocol.ts';
 import { pop3Protocol } from '../../../src/workers/protocols/pop3/protocol.ts';
+import { submissionProtocol } from '../../../src/workers/protocols/submission/protocol.ts';
 import { cut, everyByte } from './engine-harness.ts';
 import {
-  isPop3Case,
+  ENGINE_OPTIONS,
   masked,
+  protocolOf,
+  RECORDED_ROUTES,
+  RECORDINGS,
   SKIPPED,
   WITHOUT_IDENTITY,
   WITHOUT_PLAINTEXT,
@@ -20,6 +26,14 @@ import {
   recordedTranscript,
   type Transcript,
 } from './recording-player.ts';
+import { repaired } from './recording-repairs.ts';
+
+const PROTOCOLS: Readonly<Record<LoginProtocolName, Protocol>> = {
+  imap: imapProtocol,
+  pop3: pop3Protocol,
+  submission: submissionProtocol,
+  managesieve: managesieveProtocol,
+};
 
 interface Replay {
   readonly id: string;
@@ -30,8 +44,8 @@ interface Replay {
 
 function replayOf(file: string, recorded: RecordedCase): Replay {
   const id = `${file}/${recorded.name}`;
-  const isPop3 = isPop3Case(file, recorded);
-  const connections = clientConnections(recorded.events);
+  const name = protocolOf(file, recorded);
+  const connections = clientConnections(repaired(file, recorded).events);
   return {
     id,
     about: recorded.about,
@@ -39,8 +53,14 @@ function replayOf(file: string, recorded: RecordedCase): Replay {
     run: (split) =>
       connections.map((events) =>
         play(events, {
-          protocol: isPop3 ? pop3Protocol : imapProtocol,
-          facts: { ...recordedFacts(events), allowsPlaintext: !WITHOUT_PLAINTEXT.has(id) },
+          protocol: PROTOCOLS[name],
+          facts: {
+            ...recordedFacts(events),
+            allowsPlaintext: !WITHOUT_PLAINTEXT.has(id),
+            offersStartTls: true,
+          },
+          engineOptions: ENGINE_OPTIONS,
+          routes: RECORDED_ROUTES,
           sendIdentity: !WITHOUT_IDENTITY.has(recorded.name),
           split,
         }),
@@ -48,15 +68,15 @@ function replayOf(file: string, recorded: RecordedCase): Replay {
   };
 }
 
-const replays = ['proxy-imap', 'proxy-pop3', 'proxy-injection', 'proxy-plaintext-refused'].flatMap(
-  (file) => readRecording(file).map((recorded) => replayOf(file, recorded)),
+const replays = RECORDINGS.flatMap((file) =>
+  readRecording(file).map((recorded) => replayOf(file, recorded)),
 );
 const played = replays.filter(({ id }) => !(id in SKIPPED));
 
 test('every skipped case exists', () => {
   const ids = replays.map(({ id }) => id);
   expect(Object.keys(SKIPPED).filter((id) => !ids.includes(id))).toEqual([]);
-  expect(played.length).toBeGreaterThan(35);
+  expect(played.length).toBeGreaterThan(60);
 });
 
 describe.each(played)('$id: $about', ({ run, expected }) => {
