@@ -113,8 +113,9 @@ export async function startDirector(options: DirectorOptions): Promise<Director>
     config.ssl === null || settings.tls === null
       ? null
       : new ServerCertificates(config.ssl, settings.tls, (tls) => supervisor.useTls(tls), log);
-  for (const { protocol, host, port } of supervisor.services) {
-    log.info({ protocol, address: host, port }, 'listening');
+  for (const { protocol, host, port, path } of supervisor.services) {
+    const where = path === undefined ? { address: host, port } : { path };
+    log.info({ protocol, ...where }, 'listening');
   }
   log.info({ workers: config.workers, backends: mailServers.length }, 'ready');
   return {
@@ -265,5 +266,6 @@ function createDirectory(
 }
 
 function toServiceAddress({ protocol, listen, tls, haproxy }: ServiceConfig): ServiceAddress {
+  if ('path' in listen) return { protocol, path: listen.path, host: '', port: 0, tls, haproxy };
   return { protocol, host: listen.ip, port: listen.port, tls, haproxy };
 }

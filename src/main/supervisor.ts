@@ -198,7 +198,8 @@ export class Supervisor {
     const start: WorkerStart = {
       workerId,
       settings: this.#settings,
-      services: this.#services,
+      // Nobody can share a unix socket as workers share a port.
+      services: this.#services.filter(({ path }) => index === 0 || path === undefined),
       memory: directory.snapshot(),
       registry,
       counters,
@@ -342,7 +343,7 @@ export class Supervisor {
  * in silence. One exclusive bind before they start finds such a process.
  */
 async function assertFree(service: ServiceAddress): Promise<void> {
-  if (service.port === 0) return;
+  if (service.port === 0 || service.path !== undefined) return;
   const server = net.createServer();
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

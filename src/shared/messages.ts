@@ -32,6 +32,8 @@ export type ProtocolName = (typeof ProtocolName)[keyof typeof ProtocolName];
 /** A listener. Port 0 is chosen by the first worker and used by all. */
 export interface ServiceAddress {
   readonly protocol: ProtocolName;
+  /** Of a unix socket, which only the first worker has; `host` is '' and `port` 0 then. */
+  readonly path?: string;
   readonly host: string;
   readonly port: number;
   readonly tls: TlsMode;
@@ -90,6 +92,14 @@ export interface WorkerSettings {
   readonly sieveNotify: string;
   /** Characters that each end the user's part of a recipient; '' = none does. LMTP. */
   readonly recipientDelimiter: string;
+  /** What all LMTP backends have; only DSN is of interest. */
+  readonly lmtpCapabilities: readonly string[];
+  /** Bytes, announced as SIZE; 0 = no limit. */
+  readonly lmtpMaxMailSize: number;
+  /** How long a backend may take over a message. */
+  readonly lmtpProxyTimeoutMs: number;
+  /** Absolute path of a directory of ours; see Spool. */
+  readonly lmtpSpoolDirectory: string;
   readonly disablePlaintextAuth: boolean;
   readonly trustedNetworks: readonly string[];
   readonly haproxyNetworks: readonly string[];

@@ -5,7 +5,7 @@ import type { ListedSession, TlsMode } from '../shared/messages.ts';
 import type { LoginRoute } from './auth/login-route.ts';
 import { backendHeader } from './backend-header.ts';
 import type { ConnectOutcome } from './backend-health.ts';
-import type { DirectoryClient, HostWaiter } from './directory-client.ts';
+import type { DirectoryClient, HeldSession } from './directory-client.ts';
 import { connectOwned, connectOwnedTls, type SocketOwner, upgradeOwned } from './owned-socket.ts';
 import type { EndReason } from './protocols/end-reason.ts';
 import type {
@@ -66,9 +66,9 @@ const RETRIED: Readonly<Record<LoginFailure['kind'], boolean>> = {
  * One login towards the directory's choice of backend, with its retries, and then the backend side of
  * the relay. Holds the session's place in the registry from the lookup until the last socket is closed.
  */
-export class BackendLink implements HostWaiter, SocketOwner, BackendSink {
+export class BackendLink implements HeldSession, SocketOwner, BackendSink {
   readonly #context: WorkerContext;
-  readonly #directory: DirectoryClient<BackendLink>;
+  readonly #directory: DirectoryClient<HeldSession>;
   readonly #ownIp: string | undefined;
   readonly #ownPort: number | undefined;
   #owner: LinkOwner | null;

@@ -9,9 +9,11 @@ import type { ConnectionFacts, ForwardedIdentity } from './protocols/engine.ts';
 import type { ServerTlsContext } from './tls/server-tls.ts';
 import type { WorkerContext } from './worker-context.ts';
 
+type OpeningContext = Omit<WorkerContext, 'protocol'>;
+
 /** What is known of a client connection that is not logged in, from accept to the hand-over. */
 export class ClientOpening {
-  readonly #context: WorkerContext;
+  readonly #context: OpeningContext;
   /** As it was accepted: what a client has said in the clear is forgotten with STARTTLS. */
   #accepted: ConnectionFacts;
   /** With what a trusted peer has told. */
@@ -24,7 +26,7 @@ export class ClientOpening {
 
   /** @param header what the balancer in front of us has said; null: there is none */
   constructor(
-    context: WorkerContext,
+    context: OpeningContext,
     service: ServiceAddress,
     client: net.Socket,
     header: ProxyHeader | null,

@@ -1,6 +1,6 @@
 import type { DirectoryReader } from '../shared/memory/directory-memory.ts';
 import { type SessionRegistryWriter, SessionState } from '../shared/memory/session-registry.ts';
-import type { FromWorker } from '../shared/messages.ts';
+import type { FromWorker, ListedSession } from '../shared/messages.ts';
 import type { EndReason } from './protocols/end-reason.ts';
 import { type Soon, TurnQueue } from './turn-queue.ts';
 
@@ -25,6 +25,14 @@ export interface DirectorySession {
 export interface HostWaiter extends DirectorySession {
   hostAssigned(slot: number, hostId: number): void;
   hostFailed(slot: number, reason: string): void;
+}
+
+/** What a worker's directory holds: a login with its relay, or the delivery of a message to one recipient. */
+export interface HeldSession extends HostWaiter {
+  /** It goes under this user name, or has it as an alternative one. False when it has ended. */
+  hasName(field: string, value: string): boolean;
+  /** Null: it has ended, and only the last socket is not closed yet. */
+  listing(): ListedSession | null;
 }
 
 /** An order to end sessions, to be acknowledged when `open` is 0. */

@@ -1,7 +1,6 @@
 import { compileNetworks } from '../shared/ip-address.ts';
 import type { ListedSession, SessionFilter } from '../shared/messages.ts';
-import type { BackendLink } from './backend-link.ts';
-import type { DirectoryClient } from './directory-client.ts';
+import type { DirectoryClient, HeldSession } from './directory-client.ts';
 
 /** Sessions that are looked at for one answer: well below a millisecond, here and in main. */
 export const SESSIONS_PER_ANSWER = 256;
@@ -19,7 +18,7 @@ export interface SessionPart {
  * slot, so one that is open all the time is found exactly once, whatever comes and goes meanwhile.
  */
 export function listSessions(
-  directory: DirectoryClient<BackendLink>,
+  directory: DirectoryClient<HeldSession>,
   hashUser: (user: string) => number,
   filter: SessionFilter,
   from: number,
@@ -32,10 +31,10 @@ export function listSessions(
   let slot = from;
   for (; slot < end && looks < SESSIONS_PER_ANSWER; slot++) {
     if (slots !== null && !slots.has(slot)) continue;
-    const link = directory.session(slot);
-    if (link === undefined) continue;
+    const held = directory.session(slot);
+    if (held === undefined) continue;
     looks++;
-    const session = link.listing();
+    const session = held.listing();
     if (session !== null && isListed(session)) sessions.push(session);
   }
   return { sessions, next: slot < directory.usedSlots ? slot : -1 };
@@ -43,7 +42,7 @@ export function listSessions(
 
 /** Null: any slot. */
 function candidates(
-  directory: DirectoryClient<BackendLink>,
+  directory: DirectoryClient<HeldSession>,
   hashUser: (user: string) => number,
   { user, userHash }: SessionFilter,
 ): ReadonlySet<number> | null {

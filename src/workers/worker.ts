@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import net from 'node:net';
 import { receiveMessageOnPort, threadId } from 'node:worker_threads';
 import { type Logger, pino } from 'pino';
@@ -16,23 +17,26 @@ import type {
 } from '../shared/messages.ts';
 import { compileUserHash } from '../shared/user-hash.ts';
 import { normaliseUser, type UserNameRules } from '../shared/user-name.ts';
+import type { ProxyHeader } from '../shared/wire/proxy-header.ts';
 import type { SaslMechanism } from '../shared/wire/sasl.ts';
 import { BackendHealth } from './backend-health.ts';
-import type { BackendLink } from './backend-link.ts';
-import { DirectoryClient } from './directory-client.ts';
+import { DirectoryClient, type HeldSession } from './directory-client.ts';
 
+import { LmtpSession } from './lmtp/lmtp-session.ts';
 import { openLog } from './log-destination.ts';
 import { PreloginLimit } from './prelogin-limit.ts';
 import type { Protocol } from './protocols/engine.ts';
 import { imapProtocol } from './protocols/imap/protocol.ts';
 import { managesieveProtocol } from './protocols/managesieve/protocol.ts';
 import { pop3Protocol } from './protocols/pop3/protocol.ts';
+import { submissionProtocol } from './protocols/submission/protocol.ts';
 import { ProxiedConnections } from './proxied-connections.ts';
 import { Session } from './session.ts';
 import { listSessions } from './session-list.ts';
 import { BackendTls } from './tls/backend-tls.ts';
 import { ServerTlsContext } from './tls/server-tls.ts';
-import type { WorkerContext } from './worker-context.ts';
+import { listenUnix } from './unix-listener.ts';
+import type { EndedAtStop } from './worker-context.ts';
 
 /** Connections that the kernel holds for a worker that is busy. */
 const LISTEN_BACKLOG = 4096;
@@ -44,7 +48,12 @@ const STOP_GRACE_MS = 1000;
 /** A log line waits this long at most. */
 const LOG_FLUSH_MS = 100;
 /** The protocols whose connections are one login each. */
-const LOGIN_PROTOCOLS: readonly Protocol[] = [imapProtocol, pop3Protocol, managesieveProtocol];
+const LOGIN_PROTOCOLS: readonly Protocol[] = [
+  imapProtocol,
+  pop3Protocol,
+  managesieveProtocol,
+  submissionProtocol,
+];
 
 /** What needs no database of ours: the backend gets the same password or token. */
 const PASSTHROUGH_MECHANISMS: readonly SaslMechanism[] = ['PLAIN', 'LOGIN'];
@@ -55,6 +64,23 @@ function serverTls(settings: ServerTls | null): ServerTlsContext | null {
   return settings === null ? null : new ServerTlsContext(settings);
 }
 
+/** Begins a session on a connection that was just accepted. */
+type OpenSession = (
+  service: ServiceAddress,
+  socket: net.Socket,
+  header: ProxyHeader | null,
+) => void;
+
+async function listenTcp(server: net.Server, { host, port }: ServiceAddress): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port, reusePort: true, backlog: LISTEN_BACKLOG }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
 /** The task of one worker thread: serves connections until main says stop. */
 export default async function runWorker(start: WorkerStart): Promise<void> {
   await new Worker(start).run();
@@ -63,12 +89,13 @@ export default async function runWorker(start: WorkerStart): Promise<void> {
 class Worker {
   readonly #start: WorkerStart;
   readonly #reader: DirectoryReader;
-  readonly #directory: DirectoryClient<BackendLink>;
-  readonly #sessions = new Set<Session>();
+  readonly #directory: DirectoryClient<HeldSession>;
+  readonly #sessions = new Set<EndedAtStop>();
   readonly #servers: net.Server[] = [];
   readonly #destination: ReturnType<typeof openLog>;
   readonly #hashUser: (user: string) => number;
-  readonly #contexts: ReadonlyMap<ProtocolName, WorkerContext>;
+  readonly #log: Logger;
+  readonly #openings: ReadonlyMap<ProtocolName, OpenSession>;
   readonly #userNameRules: UserNameRules;
   readonly #serverTls: { current: ServerTlsContext | null };
   readonly #proxied: ProxiedConnections;
@@ -95,16 +122,15 @@ class Worker {
       defaultRealm: settings.defaultRealm,
     };
     this.#serverTls = { current: serverTls(settings.tls) };
-    const log = pino(
-      { level: settings.logLevel, base: { worker: start.workerId } },
-      this.#destination,
-    );
+    const base = { worker: start.workerId };
+    const log = pino({ level: settings.logLevel, base }, this.#destination);
+    this.#log = log;
     const counters = new Counters(start.counters);
     this.#proxied = new ProxiedConnections({ settings, serverTls: this.#serverTls, counters, log });
-    this.#contexts = this.#createContexts(counters, log);
+    this.#openings = this.#createOpenings(counters, log);
   }
 
-  #createContexts(counters: Counters, log: Logger): Map<ProtocolName, WorkerContext> {
+  #createOpenings(counters: Counters, log: Logger): Map<ProtocolName, OpenSession> {
     const { settings } = this.#start;
     const shared = {
       settings,
@@ -136,17 +162,20 @@ class Worker {
       hostAddress: (hostId: number) => this.#reader.hosts.ip(hostId),
       hostName: (ip: string) => settings.backendNames[ip] ?? ip,
     };
-    const contexts = new Map<ProtocolName, WorkerContext>();
+    const openings = new Map<ProtocolName, OpenSession>();
     for (const protocol of LOGIN_PROTOCOLS) {
       const backend = settings.backends[protocol.name];
-      contexts.set(protocol.name, {
-        ...shared,
-        protocol,
-        backend,
-        backendTls: new BackendTls(backend),
+      const context = { ...shared, protocol, backend, backendTls: new BackendTls(backend) };
+      openings.set(protocol.name, (service, socket, header) => {
+        new Session(context, service, socket, header);
       });
     }
-    return contexts;
+    const backend = settings.backends.lmtp;
+    const context = { ...shared, backend, backendTls: new BackendTls(backend) };
+    openings.set('lmtp', (service, socket, header) => {
+      new LmtpSession(context, service, socket, header);
+    });
+    return openings;
   }
 
   async run(): Promise<void> {
@@ -200,7 +229,7 @@ class Worker {
 
   /** User names are found by their hash, others by looking at every session. */
   #kickField(killId: number, field: string, value: string): void {
-    const isNamed = (link: BackendLink): boolean => link.hasName(field, value);
+    const isNamed = (held: HeldSession): boolean => held.hasName(field, value);
     if (field !== 'user') {
       this.#directory.kickWanted(killId, isNamed);
       return;
@@ -224,10 +253,13 @@ class Worker {
   }
 
   async #listen(service: ServiceAddress): Promise<ServiceAddress> {
-    const context = this.#contexts.get(service.protocol);
-    if (context === undefined)
-      throw new Error(`${service.protocol} is not supported by this version`);
-    const keepAliveMs = context.settings.tcpKeepaliveMs;
+    const open = this.#openings.get(service.protocol);
+    if (open === undefined) throw new Error(`${service.protocol} is not supported by this version`);
+    const { tcpKeepaliveMs: keepAliveMs, lmtpSpoolDirectory } = this.#start.settings;
+    // Nobody else reads mail there.
+    if (service.protocol === 'lmtp') {
+      await mkdir(lmtpSpoolDirectory, { recursive: true, mode: 0o700 });
+    }
     const server = net.createServer(
       {
         allowHalfOpen: true,
@@ -237,29 +269,18 @@ class Worker {
       },
       (socket) => {
         if (service.haproxy) {
-          this.#proxied.accept(socket, service.protocol, (header) => {
-            new Session(context, service, socket, header);
-          });
+          this.#proxied.accept(socket, service.protocol, (header) => open(service, socket, header));
         } else {
-          new Session(context, service, socket, null);
+          open(service, socket, null);
         }
       },
     );
     this.#servers.push(server);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(
-        { host: service.host, port: service.port, reusePort: true, backlog: LISTEN_BACKLOG },
-        () => {
-          server.off('error', reject);
-          // A failing accept (no descriptors left) concerns one connection, not the worker.
-          server.on('error', (error) =>
-            context.log.error({ error: error.message }, 'accept failed'),
-          );
-          resolve();
-        },
-      );
-    });
+    if (service.path !== undefined) await listenUnix(server, service.path, LISTEN_BACKLOG);
+    else await listenTcp(server, service);
+    // A failing accept (no descriptors left) concerns one connection, not the worker.
+    server.on('error', (error) => this.#log.error({ error: error.message }, 'accept failed'));
+    if (service.path !== undefined) return service;
     return { ...service, port: (server.address() as net.AddressInfo).port };
   }
 

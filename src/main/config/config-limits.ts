@@ -20,6 +20,8 @@ export const configLimits = {
   tagChars: 64,
   /** Leaves room for socket names below it: an address of a unix socket has 108 bytes. */
   baseDirBytes: 80,
+  /** Of a unix socket: the kernel has 108 bytes, with a NUL. */
+  socketPathBytes: 107,
   /** Of a file that the configuration names. */
   pathBytes: 4095,
   workers: 256,

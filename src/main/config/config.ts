@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { errorCode } from '../../shared/errors.ts';
@@ -11,7 +11,7 @@ import type { MailServerSpec } from './mail-server-spec.ts';
 import type { PassdbConfig } from './passdb/passdb.ts';
 import { isSecretSetting } from './passdb/secret.ts';
 import { type ConfigFile, configSchema } from './schema.ts';
-import type { Endpoint } from './setting-types.ts';
+import type { Endpoint, UnixAddress } from './setting-types.ts';
 import { unknownSettingText } from './unknown-setting.ts';
 import { type SettingPath, YamlPositions } from './yaml-positions.ts';
 
@@ -20,7 +20,7 @@ export type { Endpoint } from './setting-types.ts';
 
 export interface ServiceConfig {
   readonly protocol: ProtocolName;
-  readonly listen: Endpoint;
+  readonly listen: Endpoint | UnixAddress;
   readonly tls: TlsMode;
   /** Connections begin with a PROXY header. */
   readonly haproxy: boolean;
@@ -96,6 +96,13 @@ export interface Config {
   readonly managesieveSieveCapability: string;
   readonly managesieveNotifyCapability: string;
   readonly recipientDelimiter: string;
+  /** What all LMTP backends have; only DSN is of interest. */
+  readonly lmtpBackendCapabilities: readonly string[];
+  /** Bytes; 0 = no limit. */
+  readonly lmtpMaxMailSize: number;
+  readonly lmtpProxyTimeoutMs: number;
+  /** Absolute path: where large messages are while they are received and delivered. */
+  readonly lmtpSpoolDir: string;
   readonly haproxyTrustedNetworks: readonly string[];
   readonly haproxyTimeoutMs: number;
   readonly disablePlaintextAuth: boolean;
@@ -282,6 +289,10 @@ function toConfig(file: ConfigFile): Config {
     managesieveSieveCapability: file.managesieve_sieve_capability,
     managesieveNotifyCapability: file.managesieve_notify_capability,
     recipientDelimiter: file.recipient_delimiter,
+    lmtpBackendCapabilities: file.lmtp_backend_capabilities,
+    lmtpMaxMailSize: file.lmtp_max_mail_size,
+    lmtpProxyTimeoutMs: file.lmtp_proxy_timeout,
+    lmtpSpoolDir: file.lmtp_spool_dir === '' ? join(file.base_dir, 'spool') : file.lmtp_spool_dir,
     haproxyTrustedNetworks: file.haproxy_trusted_networks,
     haproxyTimeoutMs: file.haproxy_timeout,
     disablePlaintextAuth: file.disable_plaintext_auth,

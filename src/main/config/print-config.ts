@@ -2,7 +2,7 @@ import { stringify } from 'yaml';
 import type { Config, SslConfig } from './config.ts';
 import type { MailServerSpec } from './mail-server-spec.ts';
 import { printPassdb } from './passdb/passdb.ts';
-import { formatEndpoint } from './setting-types.ts';
+import { formatEndpoint, formatListen } from './setting-types.ts';
 import { durationText, sizeText } from './units.ts';
 
 /** The effective configuration as YAML; loading it gives the same configuration again. */
@@ -14,7 +14,7 @@ export function printConfig(config: Config): string {
       workers: config.workers,
       services: config.services.map(({ protocol, listen, tls, haproxy }) => ({
         protocol,
-        listen: formatEndpoint(listen),
+        listen: formatListen(listen),
         tls,
         haproxy,
       })),
@@ -48,6 +48,10 @@ export function printConfig(config: Config): string {
       managesieve_sieve_capability: config.managesieveSieveCapability,
       managesieve_notify_capability: config.managesieveNotifyCapability,
       recipient_delimiter: config.recipientDelimiter,
+      lmtp_backend_capabilities: config.lmtpBackendCapabilities,
+      lmtp_max_mail_size: sizeText(config.lmtpMaxMailSize),
+      lmtp_proxy_timeout: durationText(config.lmtpProxyTimeoutMs),
+      lmtp_spool_dir: config.lmtpSpoolDir,
       tcp_keepalive: durationText(config.tcpKeepaliveMs),
       limits: {
         max_sessions_per_worker: limits.maxSessionsPerWorker,

@@ -8,7 +8,7 @@ import { mailServers } from './mail-server-spec.ts';
 import { passdbList } from './passdb/passdb.ts';
 import { optionalFile, path } from './path-settings.ts';
 import * as type from './setting-types.ts';
-import { Expected, formatEndpoint, listed, setting } from './setting-types.ts';
+import { Expected, formatEndpoint, formatListen, listed, setting } from './setting-types.ts';
 
 const SECOND_MS = 1000;
 const DAY_MS = 24 * 3600 * SECOND_MS;
@@ -35,7 +35,7 @@ const TLS_MODES = ['off', 'starttls', 'implicit'] as const;
 
 const service = z.strictObject({
   protocol: type.oneOf(PROTOCOLS),
-  listen: type.endpoint(0),
+  listen: type.listenAddress(),
   /** Undefined: starttls where there is a certificate, else off. */
   tls: type.oneOf(TLS_MODES).optional(),
   haproxy: type.boolean().default(false),
@@ -47,13 +47,19 @@ const services = z
   .max(configLimits.services)
   .superRefine((list, context) => {
     const seen = new Set<string>();
-    for (const [i, { listen }] of list.entries()) {
-      const text = formatEndpoint(listen);
-      if (listen.port !== 0 && seen.has(text)) {
-        const message = 'expected an address and port that no other service has';
+    for (const [i, { listen, protocol, haproxy }] of list.entries()) {
+      const refuse = (message: string): void => {
         context.addIssue({ code: 'custom', path: [i, 'listen'], message });
+      };
+      const text = formatListen(listen);
+      const isUnix = 'path' in listen;
+      if ((isUnix || listen.port !== 0) && seen.has(text)) {
+        refuse('expected an address and port that no other service has');
       }
       seen.add(text);
+      if (isUnix && (protocol !== 'lmtp' || haproxy)) {
+        refuse('expected an address and port: only LMTP without haproxy can have a unix socket');
+      }
     }
   });
 
@@ -241,6 +247,10 @@ function settings(folder: string) {
     managesieve_sieve_capability: type.line(configLimits.sieveChars).default(DEFAULT_SIEVE),
     managesieve_notify_capability: type.line().default('mailto'),
     recipient_delimiter: type.line(16).default('+'),
+    lmtp_backend_capabilities: type.words().default([]),
+    lmtp_max_mail_size: type.size(0, 1024 * 1024 * MEBIBYTE).default(0),
+    lmtp_proxy_timeout: type.duration(SECOND_MS, DAY_MS).default(125 * SECOND_MS),
+    lmtp_spool_dir: optionalFile(folder).default(''),
     tcp_keepalive: type.duration(0, DAY_MS).default(5 * 60 * SECOND_MS),
     limits: z
       .strictObject({

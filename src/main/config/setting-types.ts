@@ -124,6 +124,33 @@ export function endpoint(minPort: 0 | 1) {
   });
 }
 
+/** A unix socket. Absolute. */
+export interface UnixAddress {
+  readonly path: string;
+}
+
+export function formatListen(address: Endpoint | UnixAddress): string {
+  return 'path' in address ? `unix:${address.path}` : formatEndpoint(address);
+}
+
+/** As endpoint(0), or `unix:PATH`, or just an absolute path. */
+export function listenAddress() {
+  return setting((value): Endpoint | UnixAddress | Expected => {
+    const text = typeof value === 'string' ? value : '';
+    const path = /^(?:unix:)?(\/[^\0]*[^/\0])$/.exec(text)?.[1];
+    if (path !== undefined && Buffer.byteLength(path) <= configLimits.socketPathBytes) {
+      return { path };
+    }
+    const parsed = parseEndpoint(text);
+    return (
+      parsed ??
+      new Expected(
+        `"ADDRESS:PORT" or "[IPV6]:PORT", port 0 to ${MAX_PORT}, or "unix:/PATH" (LMTP), at most ${configLimits.socketPathBytes} bytes`,
+      )
+    );
+  });
+}
+
 export function port() {
   return integer(1, MAX_PORT);
 }

@@ -19,6 +19,12 @@ export const Counter = {
   limited: 6,
   /** Connections closed because no login came in time. */
   timedOut: 7,
+  /** Recipients that a backend has taken a message for. */
+  delivered: 8,
+  /** Recipients that a backend, or we ourselves, will not take mail for. */
+  deliveriesRefused: 9,
+  /** Recipients whose mail has to be brought again: a backend, the directory, a move, or ourselves. */
+  deliveriesFailed: 10,
 } as const;
 export type Counter = (typeof Counter)[keyof typeof Counter];
 

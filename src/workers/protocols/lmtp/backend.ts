@@ -55,7 +55,7 @@ export interface LmtpBackendSink {
 
 /** What the next reply is about. */
 type Awaited =
-  | { readonly kind: 'banner' | 'xclient' | 'lhlo' | 'starttls' | 'mail' | 'data' | 'quit' }
+  | { readonly kind: 'banner' | 'xclient' | 'lhlo' | 'starttls' | 'mail' | 'data' }
   | { readonly kind: 'rcpt' | 'final'; readonly number: number };
 
 /** Towards a backend: its recipients, the message, and what it says of each of them. */
@@ -112,6 +112,8 @@ export class LmtpBackend {
   }
 
   #receiveLine(line: string): void {
+    // Whatever it still says, we do not stay to hear it.
+    if (this.#phase === 'quitting') return;
     const reply = this.#replies.accept(line);
     if (reply === 'more') return;
     if (reply === 'invalid') {
@@ -119,23 +121,18 @@ export class LmtpBackend {
       return;
     }
     // It closes, whatever it was asked.
-    if (reply.code === 421 && this.#phase !== 'quitting') {
+    if (reply.code === 421) {
       this.#fail('connection lost', described(reply));
       return;
     }
     const awaited = this.#awaited.shift();
     if (awaited === undefined) {
-      this.#unasked(reply);
+      // While the message is on its way a backend may see that it does not want it. It cannot have delivered it.
+      this.#fail('bad reply', `unexpected ${described(reply)}`);
       return;
     }
     this.#receiveReply(awaited, reply);
     if (!this.#isDead() && !this.#isStartingTls) this.#goOn();
-  }
-
-  /** While the message is on its way a backend may see that it does not want it; it cannot have delivered it. */
-  #unasked(reply: SmtpReply): void {
-    if (this.#phase === 'quitting') return;
-    this.#fail('bad reply', `unexpected ${described(reply)}`);
   }
 
   #receiveReply(awaited: Awaited, reply: SmtpReply): void {
@@ -150,8 +147,6 @@ export class LmtpBackend {
         return;
       case 'data':
         this.#dataReply(reply);
-        return;
-      case 'quit':
         return;
       default:
         if (!isPositive) {
@@ -343,7 +338,6 @@ export class LmtpBackend {
   quit(): void {
     if (this.#phase === 'dead' || this.#phase === 'quitting') return;
     this.#phase = 'quitting';
-    this.#awaited.push({ kind: 'quit' });
     this.#sink.send('QUIT\r\n');
   }
 
