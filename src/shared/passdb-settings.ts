@@ -1,3 +1,4 @@
+import type { LdapPassdbSettings, SqlPassdbSettings } from './database-passdb-settings.ts';
 import type {
   DovecotAuthSettings,
   HttpPassdbSettings,
@@ -14,7 +15,9 @@ export type PassdbSettings =
   | PasswdFileSettings
   | HttpPassdbSettings
   | Oauth2Settings
-  | DovecotAuthSettings;
+  | DovecotAuthSettings
+  | SqlPassdbSettings
+  | LdapPassdbSettings;
 
 /** What every driver has. */
 export interface CommonPassdbSettings {

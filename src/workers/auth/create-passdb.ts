@@ -2,11 +2,13 @@ import type { PassdbSettings } from '../../shared/passdb-settings.ts';
 import type { UserNameRules } from '../../shared/user-name.ts';
 import { DovecotAuthPassdb } from './dovecot-auth/dovecot-auth-passdb.ts';
 import { HttpPassdb } from './http/http-passdb.ts';
+import { LdapPassdb } from './ldap/ldap-passdb.ts';
 import { Oauth2Passdb } from './oauth2/oauth2-passdb.ts';
 import type { Passdb } from './passdb.ts';
 import { PassthroughPassdb } from './passthrough-passdb.ts';
 import { PasswdFilePassdb } from './passwd-file-passdb.ts';
 import type { PasswordChecker } from './password-checker.ts';
+import { SqlPassdb } from './sql/sql-passdb.ts';
 
 /** What a driver may use of its worker. */
 export interface PassdbEnvironment {
@@ -27,6 +29,10 @@ export function createPassdb(settings: PassdbSettings, environment: PassdbEnviro
       return new PassthroughPassdb(settings);
     case 'passwd-file':
       return new PasswdFilePassdb(settings, environment);
+    case 'sql':
+      return new SqlPassdb(settings, environment);
+    case 'ldap':
+      return new LdapPassdb(settings, environment);
     case 'http':
       return new HttpPassdb(settings);
     case 'oauth2':

@@ -2,14 +2,24 @@ import { z } from 'zod';
 import type { PassdbSettings } from '../../../shared/passdb-settings.ts';
 import { configLimits } from '../config-limits.ts';
 import { listed } from '../setting-types.ts';
+import { dovecotAuthDriver } from './dovecot-auth.ts';
+import { httpDriver } from './http.ts';
+import { ldapDriver } from './ldap.ts';
+import { oauth2Driver } from './oauth2.ts';
 import { type CommonPassdbValues, type PassdbDriver, printFields } from './passdb-driver.ts';
 import { passthroughDriver } from './passthrough.ts';
 import { passwdFileDriver } from './passwd-file.ts';
+import { sqlDriver } from './sql.ts';
 
 /** Every driver by its name: whoever adds one adds it here, and to createPassdb() of the workers. */
 const drivers = {
+  'dovecot-auth': dovecotAuthDriver,
+  http: httpDriver,
+  oauth2: oauth2Driver,
   'passwd-file': passwdFileDriver,
   passthrough: passthroughDriver,
+  sql: sqlDriver,
+  ldap: ldapDriver,
 } satisfies Record<string, unknown>;
 
 export type PassdbDriverName = keyof typeof drivers;

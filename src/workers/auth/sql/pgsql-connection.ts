@@ -1,0 +1,85 @@
+import type net from 'node:net';
+import type { Client } from 'pg';
+import type { SqlPassdbSettings } from '../../../shared/database-passdb-settings.ts';
+import { utf8Text } from '../../../shared/variable-template.ts';
+import { keptSocket, openUntilAborted } from '../database-socket.ts';
+import { columnText, type SqlConnection, type SqlResult } from './sql-connection.ts';
+
+const BOOL_OID = 16;
+
+/** Values as the server writes them, but for truth: `f` would be taken for a flag that is set. */
+const textTypes = {
+  getTypeParser: (oid: number) => (value: string) => {
+    return columnText(oid === BOOL_OID ? value === 't' : value);
+  },
+};
+
+/** PostgreSQL. `server` is a name, an address, or the folder of a unix socket. */
+export async function connectPgsql(
+  settings: SqlPassdbSettings,
+  server: string,
+  signal: AbortSignal,
+): Promise<SqlConnection> {
+  const { Client } = (await import('pg')).default;
+  const socket = keptSocket();
+  const { port, dbname, user, password, tls, timeoutMs } = settings;
+  const client = new Client({
+    ...{ host: server, port, database: dbname, user },
+    password: utf8Text(password) ?? '',
+    client_encoding: 'UTF8',
+    application_name: 'postilion',
+    ssl:
+      tls === null
+        ? false
+        : { rejectUnauthorized: tls.verify, ...(tls.ca === '' ? {} : { ca: tls.ca }) },
+    stream: () => socket,
+  });
+  return await openUntilAborted(new PgsqlConnection(client, socket), signal, async () => {
+    await client.connect();
+    // A query that we have given up must not go on for ever in the server.
+    await client.query(`SET statement_timeout = ${Math.ceil(timeoutMs)}`);
+  });
+}
+
+class PgsqlConnection implements SqlConnection {
+  readonly #client: Client;
+  readonly #socket: net.Socket;
+  isEnded = false;
+  #onEnd: () => void = () => {};
+
+  constructor(client: Client, socket: net.Socket) {
+    this.#client = client;
+    this.#socket = socket;
+    // Without a listener an error of an idle connection would be fatal; its end follows.
+    client.on('error', () => this.destroy());
+    socket.on('close', () => {
+      this.isEnded = true;
+      this.#onEnd();
+    });
+  }
+
+  onEnd(listener: () => void): void {
+    this.#onEnd = listener;
+  }
+
+  /** Unnamed statements: none outlives a change of the table, or is missed behind a PgBouncer. */
+  async query(statement: string, parameters: readonly string[]): Promise<SqlResult> {
+    const { fields, rows } = await this.#client.query<(string | null)[]>({
+      text: statement,
+      values: [...parameters],
+      rowMode: 'array',
+      types: textTypes,
+    });
+    return { columns: fields.map(({ name }) => name), rows };
+  }
+
+  quit(): void {
+    this.isEnded = true;
+    this.#client.end().catch(() => this.destroy());
+  }
+
+  destroy(): void {
+    this.isEnded = true;
+    this.#socket.destroy();
+  }
+}

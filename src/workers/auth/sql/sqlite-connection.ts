@@ -1,0 +1,84 @@
+import { Worker } from 'node:worker_threads';
+import type { SqlPassdbSettings } from '../../../shared/database-passdb-settings.ts';
+import { DatabaseError } from '../connection-pool.ts';
+import { openUntilAborted } from '../database-socket.ts';
+import type { SqlConnection, SqlResult } from './sql-connection.ts';
+import type { SqliteReply, SqliteRequest, SqliteThreadData } from './sqlite-thread-messages.ts';
+
+/**
+ * SQLite answers synchronously: a file system that is slow, or a writer that has locked the file, would stop
+ * all sessions of a worker. So the database has a thread of its own. `server` is the file.
+ */
+export async function connectSqlite(
+  { timeoutMs }: SqlPassdbSettings,
+  server: string,
+  signal: AbortSignal,
+): Promise<SqlConnection> {
+  const data: SqliteThreadData = { path: server, timeoutMs };
+  // The same file by its source name, or by its built name in dist/.
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  const entry = new URL(`./sqlite-thread-entry.${extension}`, import.meta.url);
+  const connection = new SqliteConnection(new Worker(entry, { workerData: data }));
+  return await openUntilAborted(connection, signal, () => connection.opened);
+}
+
+class SqliteConnection implements SqlConnection {
+  readonly #thread: Worker;
+  readonly opened: Promise<void>;
+  #waiting: PromiseWithResolvers<SqlResult> | null = null;
+  #requestId = 0;
+  isEnded = false;
+  #onEnd: () => void = () => {};
+
+  constructor(thread: Worker) {
+    this.#thread = thread;
+    // It does not keep a worker alive that is done.
+    thread.unref();
+    const opened = Promise.withResolvers<void>();
+    this.opened = opened.promise;
+    this.opened.catch(() => {});
+    const fail = (error: Error): void => {
+      this.isEnded = true;
+      opened.reject(error);
+      this.#waiting?.reject(error);
+      this.#waiting = null;
+      this.#onEnd();
+    };
+    thread.on('message', (reply: SqliteReply) => {
+      if (reply.kind === 'opened') opened.resolve();
+      else this.#answered(reply);
+    });
+    thread.on('error', fail);
+    thread.on('exit', () => fail(new DatabaseError('the thread of the database has ended')));
+  }
+
+  onEnd(listener: () => void): void {
+    this.#onEnd = listener;
+  }
+
+  /** One at a time, which the pool sees to. */
+  async query(statement: string, parameters: readonly string[]): Promise<SqlResult> {
+    const request: SqliteRequest = { id: ++this.#requestId, statement, parameters };
+    this.#waiting = Promise.withResolvers<SqlResult>();
+    this.#thread.postMessage(request);
+    return await this.#waiting.promise;
+  }
+
+  quit(): void {
+    this.destroy();
+  }
+
+  /** A query that is on its way is interrupted only when SQLite comes back from it. */
+  destroy(): void {
+    this.isEnded = true;
+    void this.#thread.terminate();
+  }
+
+  #answered(reply: Exclude<SqliteReply, { kind: 'opened' }>): void {
+    const waiting = this.#waiting;
+    if (reply.id !== this.#requestId) return;
+    this.#waiting = null;
+    if (reply.kind === 'result') waiting?.resolve(reply.result);
+    else waiting?.reject(new DatabaseError(reply.text));
+  }
+}
