@@ -8,6 +8,7 @@ import type { ClientEngine, Protocol } from '../../src/workers/protocols/engine.
 import { imapProtocol } from '../../src/workers/protocols/imap/protocol.ts';
 import { managesieveProtocol } from '../../src/workers/protocols/managesieve/protocol.ts';
 import { pop3Protocol } from '../../src/workers/protocols/pop3/protocol.ts';
+import { submissionProtocol } from '../../src/workers/protocols/submission/protocol.ts';
 import { cut, everyByte, facts, options } from '../workers/protocols/engine-harness.ts';
 import { assertAlways } from './fuzz-property.ts';
 
@@ -82,6 +83,27 @@ const managesievePieces = [
   '"\\"" ',
   '{20000+}\r\n',
   '{3}\r\n',
+];
+
+const submissionPieces = [
+  `AUTH PLAIN ${RESPONSE}\r\n`,
+  `auth plain\r\n${RESPONSE}\r\n`,
+  'AUTH LOGIN\r\nYWxpY2U=\r\n',
+  `${Buffer.from(PASSWORD).toString('base64')}\r\n`,
+  'AUTH PLAIN =\r\n',
+  'AUTH\r\n',
+  'EHLO client.test\r\n',
+  'HELO [192.0.2.1]\r\n',
+  'MAIL FROM:<a@b> SIZE=1\r\n',
+  'DATA\r\n',
+  'BDAT 7 LAST\r\n',
+  'BDAT 70000\r\n',
+  'XCLIENT ADDR=192.0.2.1 PORT=3 SESSION=abc TTL=4 HELO=x FORWARD=YT1i\r\n',
+  'XCLIENT ADDR=IPV6:2001:db8::1 PORT=x\r\n',
+  'STARTTLS\r\n',
+  'RSET\r\n',
+  'FOO1\r\n',
+  'QUIT\r\n',
 ];
 
 const commonPieces = [
@@ -196,6 +218,7 @@ describe.each([
     pieces: managesievePieces,
     login: `AUTHENTICATE "PLAIN" "${RESPONSE}"\r\n`,
   },
+  { protocol: submissionProtocol, pieces: submissionPieces, login: `AUTH PLAIN ${RESPONSE}\r\n` },
 ])('$protocol.name client engine', ({ protocol, pieces, login }) => {
   test('says the same however the input is cut, and nothing that it must not say', () => {
     assertAlways(
