@@ -12,6 +12,7 @@ const PEERS: readonly (readonly [program: string, ...packages: string[]])[] = [
 /** The tests that need them. */
 export const PEER_TESTS: readonly string[] = [
   'test/e2e/backend-failure.test.ts',
+  'test/e2e/backend-header.test.ts',
   'test/e2e/backend-watch.test.ts',
   'test/e2e/director-admin.test.ts',
   'test/e2e/director-ring-admin.test.ts',
