@@ -11,6 +11,7 @@ export const clientFacts: ConnectionFacts = {
   isTrusted: false,
   allowsPlaintext: true,
   isTls: true,
+  tlsVersion: 'TLSv1.3',
   offersStartTls: false,
   serverName: 'mail.example.org',
   certificateUser: '',

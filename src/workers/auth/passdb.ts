@@ -44,8 +44,11 @@ export type PassdbAnswer =
   | { readonly kind: 'mismatch'; readonly fields?: PassdbFields }
   /** nologin, or a password that has expired; nobody else is asked. `reason` as in LoginFailure. */
   | { readonly kind: 'disabled' | 'expired'; readonly reason?: string }
-  /** OAuth: the token is no good; `challenge` is the JSON for the client (RFC 7628 3.2.3). */
-  | { readonly kind: 'bad-token'; readonly challenge: string }
+  /**
+   * OAuth: the token is no good; `challenge` is the JSON for the client (RFC 7628 3.2.3), `detail` for the log
+   * says what was wrong, as clients are not told.
+   */
+  | { readonly kind: 'bad-token'; readonly challenge: string; readonly detail?: string }
   /** No answer: never taken for a wrong password. `detail` for the log, without secrets. */
   | { readonly kind: 'failed'; readonly detail: string };
 

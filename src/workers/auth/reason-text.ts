@@ -7,7 +7,7 @@ const MAX_REASON_CHARS = 256;
  */
 export function reasonText(text: string): string {
   const printable = text
-    .replace(/[\0-\x1f\x7f]+/g, ' ')
+    .replace(/[\0- \x7f]+/g, ' ')
     .replace(/[\x80-\uffff]+/g, '?')
     .trim();
   return printable.slice(0, MAX_REASON_CHARS).trimEnd();

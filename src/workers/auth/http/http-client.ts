@@ -17,7 +17,7 @@ export interface HttpRequest {
   readonly method: 'GET' | 'POST';
   /** Latin1 strings, without CR, LF and NUL. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string | Buffer;
+  readonly body?: string;
 }
 
 export interface HttpResponse {
@@ -96,7 +96,8 @@ export class HttpClient {
 
   /** Tried again when a kept connection turns out to have been closed by the server meanwhile. */
   async #responseTo(request: HttpRequest, signal: AbortSignal): Promise<IncomingMessage> {
-    const body = request.body ?? '';
+    // As bytes: Node would write the headers in the encoding of a string, and they are latin1.
+    const body = Buffer.from(request.body ?? '', 'utf8');
     const options = {
       method: request.method,
       agent: this.#agent,
@@ -105,7 +106,7 @@ export class HttpClient {
       headers: {
         ...this.#headers,
         ...request.headers,
-        ...(request.method === 'POST' ? { 'content-length': Buffer.byteLength(body) } : {}),
+        ...(request.method === 'POST' ? { 'content-length': body.length } : {}),
       },
     };
     const ca = this.#ca === '' ? {} : { ca: this.#ca };

@@ -27,6 +27,7 @@ export function nginxRequest(query: PassdbQuery, attempt: number): HttpRequest {
   // nginx looks the name up; what it says when there is none, scripts expect.
   if (protocol === 'submission') headers['Client-Host'] = '[UNAVAILABLE]';
   if (facts.isTls) headers['Auth-SSL'] = 'on';
+  if (facts.tlsVersion !== '') headers['Auth-SSL-Protocol'] = facts.tlsVersion;
   if (facts.certificateUser !== '') headers['Auth-SSL-Verify'] = 'SUCCESS';
   return { method: 'GET', headers };
 }

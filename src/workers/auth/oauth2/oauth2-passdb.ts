@@ -38,15 +38,15 @@ export class Oauth2Passdb implements Passdb {
     if (query.kind !== 'verify') return { kind: 'unknown-user' };
     const { secret: token } = query;
     if (token.length > MAX_TOKEN_BYTES || !TOKEN.test(token)) {
-      return this.#refusal(query, 'invalid_token');
+      return this.#refusal(query, 'invalid_token', 'not what a token looks like');
     }
     const check = await this.#check(token);
     if (check.kind === 'failed') return check;
-    if (check.kind === 'bad') return this.#refusal(query, check.error);
+    if (check.kind === 'bad') return this.#refusal(query, check.error, check.detail);
     const user = normaliseUser(check.username, this.#userNames);
     // Whose token it is decides. A client need not say who it is (RFC 7628); if it does, it must be right.
     if (user === null || (query.user !== '' && query.user !== user)) {
-      return this.#refusal(query, 'invalid_token');
+      return this.#refusal(query, 'invalid_token', 'the token of another user');
     }
     return { kind: 'ok', fields: this.#fields(query, user) };
   }
@@ -87,9 +87,13 @@ export class Oauth2Passdb implements Passdb {
     return fields;
   }
 
-  #refusal(query: PassdbQuery, error: 'invalid_token' | 'insufficient_scope'): PassdbAnswer {
+  #refusal(
+    query: PassdbQuery,
+    error: 'invalid_token' | 'insufficient_scope',
+    detail: string,
+  ): PassdbAnswer {
     const { scopes, openidConfigurationUrl } = this.#settings;
     const challenge = errorChallenge(query.mechanism, error, scopes, openidConfigurationUrl);
-    return { kind: 'bad-token', challenge };
+    return { kind: 'bad-token', challenge, detail };
   }
 }
