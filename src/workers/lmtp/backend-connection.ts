@@ -22,6 +22,8 @@ import type { Spool } from './spool.ts';
 export interface BackendTarget {
   readonly ip: string;
   readonly port: number;
+  /** Host name in the backend's certificate, its address where it has none. */
+  readonly name: string;
   readonly tls: TlsMode;
   /** False: whatever the certificate. */
   readonly verifiesTls: boolean;
@@ -178,6 +180,10 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
   /** Says goodbye, where something is to be said. */
   quit(): void {
     if (this.isOver) return;
+    if (!this.#isSettled || this.#isHandshaking) {
+      this.close();
+      return;
+    }
     this.#isQuitting = true;
     this.#engine.quit();
     this.#socket?.end();
@@ -256,11 +262,8 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
   }
 
   #tlsOptions(): ConnectionOptions {
-    const { ip, verifiesTls } = this.target;
-    const options = this.#context.backendTls.connectOptions(
-      this.#key(),
-      this.#context.hostName(ip),
-    );
+    const { name, verifiesTls } = this.target;
+    const options = this.#context.backendTls.connectOptions(this.#key(), name);
     return verifiesTls ? options : { ...options, rejectUnauthorized: false };
   }
 

@@ -171,6 +171,7 @@ export class Delivery implements RecipientOwner, ConnectionOwner {
     const target: BackendTarget = {
       ip,
       port: route.port ?? backend.port,
+      name: route.hostName || this.#context.hostName(ip),
       tls: route.tls ?? backend.tls,
       verifiesTls: route.verifiesTls !== false,
       sendIdentity: route.sendIdentity,
@@ -401,6 +402,7 @@ function isSameTarget(one: BackendTarget, other: BackendTarget): boolean {
   return (
     one.ip === other.ip &&
     one.port === other.port &&
+    one.name === other.name &&
     one.tls === other.tls &&
     one.verifiesTls === other.verifiesTls &&
     one.sendIdentity === other.sendIdentity &&

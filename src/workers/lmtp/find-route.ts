@@ -1,25 +1,22 @@
-import { type LoginRoute, passthroughRoute } from '../auth/login-route.ts';
+import { passthroughRoute, type UserVerdict } from '../auth/login-route.ts';
 import type { ConnectionFacts } from '../protocols/engine.ts';
 import type { LmtpContext } from '../worker-context.ts';
 
-export type RouteVerdict =
-  | { readonly kind: 'route'; readonly route: LoginRoute }
-  | { readonly kind: 'unknown-user' }
-  /** No answer: the MTA is to try again. */
-  | { readonly kind: 'failed'; readonly detail: string };
-
 /**
- * Where mail for a user goes. Nobody logs in for it: the databases are asked for the user's fields alone, and without
- * any, every user goes where the directory says.
+ * Where mail for a user goes. Nobody logs in for it: the databases are asked for the user's fields alone, and where
+ * there are none, every user goes where the directory says.
  *
  * @param user normalised
  */
 export function findRoute(
   context: LmtpContext,
   user: string,
-  _originalUser: string,
-  _facts: ConnectionFacts,
-): RouteVerdict | Promise<RouteVerdict> {
+  originalUser: string,
+  facts: ConnectionFacts,
+): UserVerdict | Promise<UserVerdict> {
+  if (context.auth !== null) {
+    return context.auth.findUser({ user, originalUser, protocol: 'lmtp', facts });
+  }
   const credentials = { user, password: '', authzid: '', mechanism: '', isProven: false };
   return { kind: 'route', route: passthroughRoute(user, credentials, context.backend) };
 }
