@@ -1,10 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import type net from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { Counter } from '../shared/memory/counters.ts';
 import type { ListedSession, ServiceAddress } from '../shared/messages.ts';
-import { normaliseUser } from '../shared/user-name.ts';
 import type { ProxyHeader } from '../shared/wire/proxy-header.ts';
-import { type Authenticator, type LoginRoute, passthroughRoute } from './auth/login-route.ts';
+import { type LoginNames, loginNames } from './auth/login-names.ts';
+import type { LoginReceipt, LoginRoute } from './auth/login-route.ts';
 import { BackendLink, type LinkOwner } from './backend-link.ts';
 import { ClientOpening } from './client-opening.ts';
 import { ownAccepted, ownUnread, type SocketOwner } from './owned-socket.ts';
@@ -15,6 +16,7 @@ import {
   type ClientSink,
   type Credentials,
   type ForwardedIdentity,
+  isPasswordRefusal,
   LOGGED_OUT,
   type LoginAccepted,
   type LoginFailure,
@@ -31,6 +33,9 @@ const MAX_UNREAD_REPLY_BYTES = 64 * 1024;
 const LINGER_MS = 2000;
 /** When one side has closed its half, the other may go on for so long without moving a byte. */
 const HALF_CLOSED_IDLE_MS = 60_000;
+
+/** 24 characters. */
+const SCRAM_NONCE_BYTES = 18;
 
 const Phase = {
   prelogin: 'prelogin',
@@ -56,6 +61,8 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   #link: BackendLink | null = null;
   #watch: StreamWatch | null = null;
   #credentials: Credentials | null = null;
+  /** Of a login that the backend judges. */
+  #receipt: LoginReceipt | null = null;
   #user = '';
   #names: LoginRoute['names'] = {};
   #phase: Phase = Phase.prelogin;
@@ -212,33 +219,71 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   login(credentials: Credentials): void {
     this.#client.pause();
-    this.#credentials = credentials;
-    const context = this.#context;
-    const name = credentials.authzid === '' ? credentials.user : credentials.authzid;
-    const user = normaliseUser(name, context.userNameRules);
-    if (user === null) {
-      this.refuseLater();
+    this.#credentials = { ...credentials, password: '' };
+    const names = this.#loginNames(credentials.user, credentials.authzid);
+    if (names === null) {
+      this.refuseLater('');
       return;
     }
-    this.#user = user;
+    this.#user = names.user;
     this.#sinceMs = Date.now();
-    this.#credentials = { ...credentials, password: '' };
-    if (context.auth === null) {
-      this.#connect(passthroughRoute(user, credentials, context.backend));
+    this.#authenticate(names, credentials).catch((error) => this.onFault(error));
+  }
+
+  #loginNames(name: string, authzid: string): LoginNames | null {
+    const { userNameRules, settings } = this.#context;
+    return loginNames(name, authzid, userNameRules, settings.auth.masterUserSeparator);
+  }
+
+  async #authenticate(names: LoginNames, credentials: Credentials): Promise<void> {
+    const engine = this.#engine;
+    const { auth, protocol } = this.#context;
+    const { facts } = this.#opening!;
+    const verdict = await auth.authenticate({
+      ...names,
+      ...{ credentials, protocol: protocol.name, facts },
+    });
+    if (!this.#isStillLoggingIn(engine)) return;
+    if (verdict.kind === 'route') {
+      this.#receipt = verdict.receipt;
+      this.#connect(verdict.route);
     } else {
-      void this.#authenticate(context.auth, user, credentials);
+      this.#refuseLogin(verdict.failure, verdict.detail);
     }
   }
 
-  async #authenticate(auth: Authenticator, user: string, credentials: Credentials): Promise<void> {
-    const engine = this.#engine;
-    const { protocol } = this.#context;
-    const request = { user, credentials, protocol: protocol.name, facts: this.#opening!.facts };
-    const verdict = await auth.authenticate(request);
-    // The client may have gone meanwhile, or been told to go.
-    if (this.#engine !== engine || this.#phase !== Phase.prelogin) return;
-    if (verdict.kind === 'route') this.#connect(verdict.route);
-    else this.#refuseLogin(verdict.failure, verdict.detail);
+  /** The client may have gone while something was awaited, or been told to go. */
+  #isStillLoggingIn(engine: ClientEngine | null): boolean {
+    return this.#engine === engine && this.#phase === Phase.prelogin;
+  }
+
+  findScramKeys(user: string, authzid: string): void {
+    this.#client.pause();
+    const mechanism = 'SCRAM-SHA-256';
+    this.#credentials = { user, authzid, mechanism, password: '', isProven: false };
+    const names = this.#loginNames(user, authzid);
+    if (names === null) {
+      this.refuseLater('');
+      return;
+    }
+    this.#user = names.user;
+    this.#findScramKeys(names, user).catch((error) => this.onFault(error));
+  }
+
+  async #findScramKeys(names: LoginNames, originalUser: string): Promise<void> {
+    const engine = this.#engine!;
+    const { auth, protocol } = this.#context;
+    const { facts } = this.#opening!;
+    const request = { ...names, originalUser, protocol: protocol.name, facts };
+    const verdict = await auth.findScramKeys(request);
+    if (!this.#isStillLoggingIn(engine)) return;
+    if (verdict.kind === 'failed') {
+      this.#refuseLogin(verdict.failure, verdict.detail);
+      return;
+    }
+    engine.scramKeys(verdict.keys, randomBytes(SCRAM_NONCE_BYTES).toString('base64'));
+    this.#flush();
+    if (!engine.isPending && this.#phase === Phase.prelogin) this.#client.resume();
   }
 
   #connect(route: LoginRoute): void {
@@ -282,19 +327,21 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#failLogin(failure);
   }
 
-  refuseLater(): void {
+  refuseLater(user: string): void {
     this.#client.pause();
     this.#context.counters.add(Counter.loginsRefused);
-    const fields = { ...this.#logFields(), user: this.#credentials?.user ?? '' };
-    this.#context.log.info(fields, 'login refused: not a possible user name or password');
+    const fields = { ...this.#logFields(), user: user === '' ? this.#credentials?.user : user };
+    const what = user === '' ? 'not a possible user name or password' : 'not the password';
+    this.#context.log.info(fields, `login refused: ${what}`);
     this.#credentials = null;
-    setTimeout(answerRefusal, this.#context.settings.authFailureDelayMs, this);
+    const named = user === '' ? '' : (this.#loginNames(user, '')?.authUser ?? '');
+    this.#refuse(named).catch((error) => this.onFault(error));
   }
 
-  /** auth_failure_delay is over. */
-  answerRefusal(): void {
-    if (this.#phase !== Phase.prelogin) return;
-    this.#failLogin({ kind: 'auth' });
+  async #refuse(user: string): Promise<void> {
+    const engine = this.#engine;
+    await this.#context.auth.refuse(user, this.#opening!.facts);
+    if (this.#isStillLoggingIn(engine)) this.#failLogin({ kind: 'auth' });
   }
 
   identify(identity: ForwardedIdentity): void {
@@ -363,6 +410,8 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     context.counters.add(Counter.loginsOk);
     this.#logLogin();
     this.#credentials = null;
+    if (this.#receipt !== null) context.auth.backendAnswered(this.#receipt, true);
+    this.#receipt = null;
   }
 
   linkFailed(failure: LoginFailure, detail: string): void {
@@ -383,7 +432,17 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     if (isRefusal) log.info(fields, 'login refused by backend');
     else log.error(fields, 'login failed');
     this.#link = null;
-    this.#failLogin(failure);
+    const receipt = this.#receipt;
+    this.#receipt = null;
+    const isGuess = receipt !== null && isPasswordRefusal(failure);
+    const waitMs = isGuess ? this.#context.auth.backendAnswered(receipt, false) : 0;
+    if (waitMs > 0) setTimeout(answerRefusal, waitMs, this, this.#engine, failure);
+    else this.#failLogin(failure);
+  }
+
+  /** auth_failure_delay is over. */
+  answerRefusal(engine: ClientEngine | null, failure: LoginFailure): void {
+    if (this.#isStillLoggingIn(engine)) this.#failLogin(failure);
   }
 
   /** Answers a login that did not come off and goes on reading the client. */
@@ -578,6 +637,6 @@ function halfClosedCheck(session: Session): void {
 function unsentCheck(session: Session): void {
   session.unsentCheck();
 }
-function answerRefusal(session: Session): void {
-  session.answerRefusal();
+function answerRefusal(session: Session, engine: ClientEngine | null, failure: LoginFailure): void {
+  session.answerRefusal(engine, failure);
 }

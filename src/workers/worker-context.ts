@@ -24,8 +24,7 @@ export interface WorkerContext {
   readonly backendTls: BackendTls;
   /** Of all protocols; `current` is null without certificates, and another one after a reload. */
   readonly serverTls: { current: ServerTlsContext | null };
-  /** Null: there is no database but the backend itself. */
-  readonly auth: Authenticator | null;
+  readonly auth: Authenticator;
   /** What the databases can do with; each connection may use those of them that its security allows. */
   readonly mechanisms: readonly SaslMechanism[];
   readonly engineOptions: ClientEngineOptions;

@@ -18,7 +18,8 @@ import type {
 import { compileUserHash } from '../shared/user-hash.ts';
 import { normaliseUser, type UserNameRules } from '../shared/user-name.ts';
 import type { ProxyHeader } from '../shared/wire/proxy-header.ts';
-import type { SaslMechanism } from '../shared/wire/sasl.ts';
+import { createAuthenticator, type WorkerAuth } from './auth/create-authenticator.ts';
+import { PasswordJobs } from './auth/password-jobs.ts';
 import { BackendHealth } from './backend-health.ts';
 import { DirectoryClient, type HeldSession } from './directory-client.ts';
 
@@ -55,8 +56,6 @@ const LOGIN_PROTOCOLS: readonly Protocol[] = [
   submissionProtocol,
 ];
 
-/** What needs no database of ours: the backend gets the same password or token. */
-const PASSTHROUGH_MECHANISMS: readonly SaslMechanism[] = ['PLAIN', 'LOGIN'];
 /** Tag of users without director_tag. */
 const DEFAULT_TAG_INDEX = 0;
 
@@ -99,6 +98,8 @@ class Worker {
   readonly #userNameRules: UserNameRules;
   readonly #serverTls: { current: ServerTlsContext | null };
   readonly #proxied: ProxiedConnections;
+  readonly #passwordJobs: PasswordJobs;
+  readonly #auth: WorkerAuth;
 
   constructor(start: WorkerStart) {
     this.#start = start;
@@ -127,6 +128,14 @@ class Worker {
     this.#log = log;
     const counters = new Counters(start.counters);
     this.#proxied = new ProxiedConnections({ settings, serverTls: this.#serverTls, counters, log });
+    this.#passwordJobs = new PasswordJobs((requestId, job) => {
+      this.#post({ kind: 'check-password', requestId, job });
+    });
+    this.#auth = createAuthenticator({
+      ...{ settings, rules: this.#userNameRules, penalties: start.penalties, counters, log },
+      jobs: this.#passwordJobs,
+      isTrusted: compileNetworks(settings.trustedNetworks),
+    });
     this.#openings = this.#createOpenings(counters, log);
   }
 
@@ -147,8 +156,8 @@ class Worker {
         sieveNotify: settings.sieveNotify,
       },
       serverTls: this.#serverTls,
-      auth: null,
-      mechanisms: PASSTHROUGH_MECHANISMS,
+      auth: this.#auth.auth,
+      mechanisms: this.#auth.mechanisms,
       userNameRules: this.#userNameRules,
       isTrusted: compileNetworks(settings.trustedNetworks),
       directory: this.#directory,
@@ -218,6 +227,12 @@ class Worker {
       case 'kick-field':
         this.#kickField(message.killId, message.field, message.value);
         break;
+      case 'password-checked':
+        this.#passwordJobs.answered(message.requestId, message.result);
+        break;
+      case 'forget-logins':
+        this.#auth.auth.forget();
+        break;
       case 'tls':
         this.#serverTls.current = serverTls(message.tls);
         break;
@@ -285,6 +300,7 @@ class Worker {
   }
 
   async #stop(): Promise<void> {
+    void this.#auth.auth.close();
     for (const server of this.#servers) server.close();
     this.#proxied.stop();
     for (const session of this.#sessions) session.stop();

@@ -19,6 +19,8 @@ export interface PostilionOptions {
   readonly mailServers: readonly (string | { host: string; vhost_count: number })[];
   readonly imapPort: number;
   readonly pop3Port: number;
+  /** Protocols besides IMAP and POP3, with the backends' ports; see portOf(). */
+  readonly services?: Readonly<Record<string, number>>;
   /** Default 2. */
   readonly workers?: number;
   /** The backends obey ID x-* and XCLIENT from us. Default true. */
@@ -35,20 +37,19 @@ export interface PostilionOptions {
 export function labConfiguration(baseDir: string, options: PostilionOptions): object {
   const listen = `${options.listenIp ?? '127.0.0.1'}:0`;
   const trusted = options.isTrusted ?? true;
+  const ports = { imap: options.imapPort, pop3: options.pop3Port, ...options.services };
+  const protocols = Object.entries(ports);
   return {
     base_dir: baseDir,
     workers: options.workers ?? 2,
-    services: [
-      { protocol: 'imap', listen },
-      { protocol: 'pop3', listen },
-    ],
+    services: protocols.map(([protocol]) => ({ protocol, listen })),
     disable_plaintext_auth: false,
+    // All clients of a test have one address.
+    auth_penalty: false,
+    auth_user_penalty: false,
     login_greeting: 'Postilion ready.',
     director: { mail_servers: options.mailServers, ...options.director },
-    backends: {
-      imap: { port: options.imapPort, trusted },
-      pop3: { port: options.pop3Port, trusted },
-    },
+    backends: Object.fromEntries(protocols.map(([name, port]) => [name, { port, trusted }])),
     log: { level: 'info', format: 'json' },
     ...options.overrides,
   };

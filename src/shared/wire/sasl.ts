@@ -1,12 +1,29 @@
 import { decodeBase64, encodeBase64 } from './base64.ts';
+import { ExternalServer, TokenServer } from './sasl-server-messages.ts';
+import { ScramServer } from './scram-server.ts';
 
 /** What the server says next. `challenge` is already base64. */
 export type SaslStep =
   | { readonly kind: 'challenge'; readonly challenge: string }
-  | { readonly kind: 'credentials'; readonly user: string; readonly password: string }
-  /** Well-formed base64 that no login can come of: same answer and delay as a wrong password. */
-  | { readonly kind: 'refused' }
+  | SaslCredentials
+  /** The exchange goes on with keys(). `authzid`: '' = none. */
+  | { readonly kind: 'keys-wanted'; readonly user: string; readonly authzid: string }
+  /**
+   * Well-formed base64 that no login can come of: same answer and delay as a wrong password. `user` is who
+   * failed, '' when nobody was named.
+   */
+  | { readonly kind: 'refused'; readonly user: string }
   | { readonly kind: 'invalid-base64' };
+
+export interface SaslCredentials {
+  readonly kind: 'credentials';
+  readonly user: string;
+  /** Or a token; '' when it is proven who the client is. */
+  readonly password: string;
+  /** '' = none, or the user itself. */
+  readonly authzid: string;
+  readonly isProven: boolean;
+}
 
 export interface SaslServer {
   readonly mechanism: SaslMechanism;
@@ -32,15 +49,27 @@ const ASK_NOTHING: SaslStep = { kind: 'challenge', challenge: '' };
 const ASK_USER: SaslStep = { kind: 'challenge', challenge: encodeBase64('Username:') };
 const ASK_PASSWORD: SaslStep = { kind: 'challenge', challenge: encodeBase64('Password:') };
 const INVALID_BASE64: SaslStep = { kind: 'invalid-base64' };
-const REFUSED: SaslStep = { kind: 'refused' };
+const REFUSED: SaslStep = { kind: 'refused', user: '' };
 
-/** Null for a mechanism that we do not have. Names are case insensitive. */
-export function createSaslServer(mechanism: string): SaslServer | null {
+/**
+ * Null for a mechanism that we do not have. Names are case insensitive.
+ *
+ * @param certificateUser who a verified client certificate is for; '' = there is none
+ */
+export function createSaslServer(mechanism: string, certificateUser: string): SaslServer | null {
   switch (mechanism.toUpperCase()) {
     case 'PLAIN':
       return new PlainServer();
     case 'LOGIN':
       return new LoginServer();
+    case 'XOAUTH2':
+      return new TokenServer('XOAUTH2');
+    case 'OAUTHBEARER':
+      return new TokenServer('OAUTHBEARER');
+    case 'SCRAM-SHA-256':
+      return new ScramServer();
+    case 'EXTERNAL':
+      return certificateUser === '' ? null : new ExternalServer(certificateUser);
     default:
       return null;
   }
@@ -54,7 +83,7 @@ export function plainInitialResponse(user: string, password: string): string {
   return encodeBase64(`\0${user}\0${password}`);
 }
 
-/** RFC 4616. An authorisation id other than the user's own name needs a master user: refused. */
+/** RFC 4616. An authorisation id other than the user's own name needs a master user: the databases decide. */
 class PlainServer implements SaslServer {
   readonly mechanism = 'PLAIN';
 
@@ -65,8 +94,12 @@ class PlainServer implements SaslServer {
     const parts = message.split('\0');
     if (parts.length !== 3) return REFUSED;
     const [authzid, user, password] = parts as [string, string, string];
-    return authzid === '' || authzid === user ? { kind: 'credentials', user, password } : REFUSED;
+    return plaintextCredentials(user, password, authzid === user ? '' : authzid);
   }
+}
+
+function plaintextCredentials(user: string, password: string, authzid: string): SaslCredentials {
+  return { kind: 'credentials', user, password, authzid, isProven: false };
 }
 
 /** draft-murchison-sasl-login: the user name, then the password, each asked for. */
@@ -87,6 +120,6 @@ class LoginServer implements SaslServer {
       this.#user = text;
       return ASK_PASSWORD;
     }
-    return { kind: 'credentials', user: this.#user, password: text };
+    return plaintextCredentials(this.#user, text, '');
   }
 }

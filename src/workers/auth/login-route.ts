@@ -1,4 +1,5 @@
 import type { TlsMode } from '../../shared/messages.ts';
+import type { StoredScramKeys } from '../../shared/passwords/scram-secret.ts';
 import type { SaslMechanism } from '../../shared/wire/sasl.ts';
 import type { ConnectionFacts, Credentials, LoginFailure } from '../protocols/engine.ts';
 
@@ -26,6 +27,8 @@ export interface LoginRoute {
   readonly forward: readonly (readonly [name: string, value: string])[];
   /** Address that the database insists on; null = the directory chooses, as it should. */
   readonly host: string | null;
+  /** Name in the certificate of such a host; '' = as the configuration has it. */
+  readonly hostName: string;
   /** Null: as configured for the protocol; also below. */
   readonly port: number | null;
   readonly tls: TlsMode | null;
@@ -40,14 +43,37 @@ export interface LoginRoute {
 export interface AuthRequest {
   /** Normalised user name of who is to be logged in: the authorisation id if there is one. */
   readonly user: string;
+  /** Normalised user name of who proves to be somebody; differs from `user` with a master user only. */
+  readonly authUser: string;
   readonly credentials: Credentials;
   readonly protocol: 'imap' | 'pop3' | 'submission' | 'managesieve' | 'lmtp';
   readonly facts: ConnectionFacts;
 }
 
 export type AuthVerdict =
-  | { readonly kind: 'route'; readonly route: LoginRoute }
+  /** `receipt`: the backend verifies what the client sent, so its answer is to be told to backendAnswered(). */
+  | { readonly kind: 'route'; readonly route: LoginRoute; readonly receipt: LoginReceipt | null }
   /** `detail` is for the log. Answered when the delay for failures is over: that is the authenticator's. */
+  | { readonly kind: 'failed'; readonly failure: LoginFailure; readonly detail: string };
+
+/** A login that a backend is going to judge. Without secrets. */
+export interface LoginReceipt {
+  readonly user: string;
+  readonly remoteIp: string;
+  /** Of user and password, 16 bits. */
+  readonly checksum: number;
+  readonly beganMs: number;
+}
+
+/** Who a SCRAM exchange is with. */
+export type ScramRequest = Omit<AuthRequest, 'credentials'> & {
+  /** As the client wrote it. */
+  readonly originalUser: string;
+};
+
+export type ScramVerdict =
+  /** Somebody who is not there has keys too: they fit no password. */
+  | { readonly kind: 'keys'; readonly keys: StoredScramKeys }
   | { readonly kind: 'failed'; readonly failure: LoginFailure; readonly detail: string };
 
 /** Who somebody is looked up for without any password: LMTP's recipients. */
@@ -73,6 +99,18 @@ export interface Authenticator {
   authenticate(request: AuthRequest): Promise<AuthVerdict>;
   /** Where a user's mail goes: no password, no delay, no penalty. A passthrough database has every user. */
   findUser(request: UserRequest): Promise<UserVerdict>;
+  /** For a SCRAM exchange; when the client has proved to have the password, authenticate() follows. */
+  findScramKeys(request: ScramRequest): Promise<ScramVerdict>;
+  /**
+   * A login that was refused before any database was asked, or an exchange that proved nothing: counts as a wrong
+   * password, and resolves when the delay is over. `user`: who was named, '' = nobody.
+   */
+  refuse(user: string, facts: ConnectionFacts): Promise<void>;
+  /** The backend's word on credentials that were passed on. How long the client must wait for a refusal, ms. */
+  backendAnswered(receipt: LoginReceipt, isAccepted: boolean): number;
+  /** What it remembers of answers counts no more. */
+  forget(): void;
+  close(): Promise<void>;
 }
 
 /** The backend verifies: the user's own credentials, by the mechanism they came with. */
@@ -95,6 +133,7 @@ export function passthroughRoute(
     sendIdentity: backend.isTrusting,
     forward: [],
     host: null,
+    hostName: '',
     port: null,
     tls: null,
     verifiesTls: null,

@@ -57,6 +57,8 @@ export interface Passdb {
   readonly name: string;
   /** Of those in `saslMechanisms`: what it can be asked with `verify` and `credentials`. */
   readonly mechanisms: readonly SaslMechanism[];
+  /** False: its answers are not kept in the cache (auth_cache_size), as it is fast or has one of its own. */
+  readonly isCached?: boolean;
   /** Never rejects, and answers within its own time limit. */
   query(query: PassdbQuery): Promise<PassdbAnswer>;
   /** Ends its connections; queries that are on their way answer `failed`. */

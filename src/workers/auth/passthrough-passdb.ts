@@ -5,6 +5,7 @@ import type { Passdb, PassdbAnswer, PassdbQuery } from './passdb.ts';
 /** The backend verifies: knows every user, takes any secret, and passes it on. */
 export class PassthroughPassdb implements Passdb {
   readonly name: string;
+  readonly isCached = false;
   readonly mechanisms: readonly SaslMechanism[] = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'];
 
   constructor(settings: PassthroughSettings) {

@@ -1,13 +1,16 @@
 import type { PasswdFileSettings } from '../../shared/passdb-settings.ts';
 import type { SaslMechanism } from '../../shared/wire/sasl.ts';
 import type { PassdbEnvironment } from './create-passdb.ts';
+import { expandFields } from './expand-fields.ts';
 import type { Passdb, PassdbAnswer, PassdbQuery } from './passdb.ts';
+import { isSet } from './passdb-chain.ts';
 import { PasswdFile } from './passwd-file.ts';
 import type { PasswdUser } from './passwd-line.ts';
 
 /** Users of a file in the format of Dovecot's passwd-file. */
 export class PasswdFilePassdb implements Passdb {
   readonly name: string;
+  readonly isCached = false;
   readonly mechanisms: readonly SaslMechanism[] = ['PLAIN', 'LOGIN', 'SCRAM-SHA-256', 'EXTERNAL'];
   readonly #settings: PasswdFileSettings;
   readonly #environment: PassdbEnvironment;
@@ -23,7 +26,10 @@ export class PasswdFilePassdb implements Passdb {
   async query(query: PassdbQuery): Promise<PassdbAnswer> {
     const found = await this.#file.find(query.user);
     if (found.kind === 'failed') return found;
-    const { user } = found;
+    const user = expanded(found.user, query);
+    if (user === 'invalid') {
+      return { kind: 'failed', detail: 'a field of the user has a % that is no variable' };
+    }
     switch (query.kind) {
       case 'verify':
         return await this.#verify(user, query.secret);
@@ -41,8 +47,11 @@ export class PasswdFilePassdb implements Passdb {
       return { kind: 'unknown-user' };
     }
     const { fields } = user;
-    // The backend verifies (Dovecot wants the password field to be empty then).
-    if (fields.has('nopassword') && user.password === '') return { kind: 'ok', fields };
+    // The backend verifies.
+    if (isSet(fields, 'nopassword')) {
+      if (user.password === '') return { kind: 'ok', fields };
+      return { kind: 'failed', detail: 'nopassword is set for a user who has a password' };
+    }
     const verdict = await passwords.verify(this.#stored(user), secret);
     if (verdict.kind === 'failed') return verdict;
     return verdict.kind === 'match' ? { kind: 'ok', fields } : { kind: 'mismatch', fields };
@@ -62,4 +71,11 @@ export class PasswdFilePassdb implements Passdb {
   async close(): Promise<void> {
     // The file is open only while it is being read.
   }
+}
+
+/** Dovecot's variables in the values of fields: `destuser=%n`. */
+function expanded(user: PasswdUser | null, query: PassdbQuery): PasswdUser | null | 'invalid' {
+  if (user === null || user.fields.size === 0) return user;
+  const fields = expandFields([...user.fields], query);
+  return fields === null ? 'invalid' : { password: user.password, fields };
 }

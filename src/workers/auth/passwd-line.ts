@@ -4,12 +4,14 @@ import type { PassdbFields } from './passdb.ts';
 export interface PasswdUser {
   /** `{SCHEME}…`, or a hash alone; '' = none. */
   readonly password: string;
-  /** Extra fields, besides those of a user database (`userdb_…`). */
+  /** Extra fields, not expanded, without those of a user database (`userdb_…`). */
   readonly fields: PassdbFields;
 }
 
 /** Behind user, password, uid, gid, gecos, home and shell. */
 const EXTRA_FIELDS = 7;
+/** A field that is only named is a flag that is set. */
+const WITHOUT_VALUE = 'y';
 
 /**
  * `user:password:uid:gid:gecos:home:shell:extra fields`, of which all but the user may be missing (Dovecot's
@@ -26,7 +28,7 @@ export function parsePasswdLine(line: string): { name: string; user: PasswdUser 
     const equals = field.indexOf('=');
     const key = equals < 0 ? field : field.slice(0, equals);
     if (key === '' || key.startsWith('userdb_')) continue;
-    fields.set(key, equals < 0 ? '' : field.slice(equals + 1));
+    fields.set(key, equals < 0 ? WITHOUT_VALUE : field.slice(equals + 1));
   }
   return { name, user: { password: stored, fields } };
 }

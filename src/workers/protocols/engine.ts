@@ -1,3 +1,4 @@
+import type { StoredScramKeys } from '../../shared/passwords/scram-secret.ts';
 import type { SaslMechanism } from '../../shared/wire/sasl.ts';
 import type { EndReason } from './end-reason.ts';
 
@@ -104,8 +105,13 @@ export type LoginFailure =
    * Our own verdict. `auth`: wrong user or password (nobody is told which), or refused before anybody was
    * asked; `authz`: may not log in for that authorisation id; `expired`: the password; `disabled`: nologin.
    * `reason`: text of a user database, for the client (printable, one line; may begin with a code `[…]`).
+   * `challenge`: JSON that tells the client of an OAuth mechanism why its token is no good.
    */
-  | { readonly kind: 'auth' | 'authz' | 'expired' | 'disabled'; readonly reason?: string }
+  | {
+      readonly kind: 'auth' | 'authz' | 'expired' | 'disabled';
+      readonly reason?: string;
+      readonly challenge?: string;
+    }
   /**
    * The backend's own refusal, passed on. `line` is what follows the tag (`NO [LIMIT] x`) or, in a
    * protocol without tags, the whole reply (`-ERR [IN-USE] x`; SMTP: all its lines), without the last CRLF.
@@ -113,6 +119,17 @@ export type LoginFailure =
   | { readonly kind: 'auth-reply' | 'auth-tempfail'; readonly line: string }
   /** A user database, or the directory, gave no answer (text for the log only): worth trying again. */
   | { readonly kind: 'unavailable' };
+
+/**
+ * Has a backend that was given the client's own password refused it? Other refusals (too many connections, a mailbox
+ * in use) say nothing of the password.
+ */
+export function isPasswordRefusal(failure: LoginFailure): boolean {
+  if (failure.kind === 'auth') return true;
+  if (failure.kind !== 'auth-reply') return false;
+  // POP3 and SMTP by their codes; ManageSieve has none for it. IMAP's own are `auth`.
+  return /^(?:-ERR \[AUTH\]|535[ -]|NO [^[(])/i.test(failure.line);
+}
 
 /** The backend's acceptance, protocol-neutral. */
 export interface LoginAccepted {
@@ -131,8 +148,13 @@ export interface ClientSink {
   reply(bytes: string): void;
   /** Credentials are complete: the session must answer by loginFailed() or takeOver(). */
   login(credentials: Credentials): void;
-  /** Local refusal that must be delayed like a wrong password (auth_failure_delay). */
-  refuseLater(): void;
+  /**
+   * Local refusal that must be delayed like a wrong password (auth_failure_delay), and counts as one; ended by
+   * loginFailed(). `user`: who was named, '' = nobody.
+   */
+  refuseLater(user: string): void;
+  /** A SCRAM exchange needs the user's keys: the session must answer by scramKeys() or loginFailed(). */
+  findScramKeys(user: string, authzid: string): void;
   /** A trusted peer told who the real client is (once, before login). */
   identify(identity: ForwardedIdentity): void;
   /**
@@ -150,6 +172,8 @@ export interface ClientEngine {
   start(): void;
   /** Takes bytes from the client; may be called while a login is pending: it then only buffers. */
   receive(chunk: Buffer): void;
+  /** Answers ClientSink.findScramKeys(). `nonce` is random, see ScramServer.keys(). */
+  scramKeys(keys: StoredScramKeys, nonce: string): void;
   /** Ends a pending login (or refuseLater()) with a failure reply and goes on with buffered input. */
   loginFailed(failure: LoginFailure): void;
   /** The handshake that startTls() asked for is done; what is known of the connection has changed. */

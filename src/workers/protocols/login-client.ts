@@ -1,4 +1,6 @@
 import { clientLimits } from '../../shared/limits.ts';
+import type { StoredScramKeys } from '../../shared/passwords/scram-secret.ts';
+import { encodeBase64 } from '../../shared/wire/base64.ts';
 import { InputBuffer, withoutCarriageReturn } from '../../shared/wire/input-buffer.ts';
 import {
   createSaslServer,
@@ -6,12 +8,14 @@ import {
   type SaslServer,
   type SaslStep,
 } from '../../shared/wire/sasl.ts';
+import { ScramServer } from '../../shared/wire/scram-server.ts';
 import { END_TEXTS, type EndReason } from './end-reason.ts';
 import {
   type ClientEngine,
   type ClientHints,
   type ClientSink,
   type ConnectionFacts,
+  type Credentials,
   type LoginAccepted,
   type LoginFailure,
   NO_HINTS,
@@ -33,6 +37,9 @@ const inactivityTexts = {
   pending: 'Timeout while finishing login.',
 } as const;
 
+/** To clients whose token is no good when nobody says more of it. */
+const NO_SUCH_TOKEN = '{"status":"invalid_token","schemes":"bearer"}';
+
 // Would end a line of the backend dialogue, whose commands a backend believes because we send them.
 const LINE_BREAKERS = /[\0\r\n]/;
 
@@ -47,6 +54,10 @@ export abstract class LoginClient implements ClientEngine {
   #phase: 'ready' | 'pending' | 'tls' | 'dead' = 'ready';
   #isRunning = false;
   #sasl: SaslServer | null = null;
+  /** The pending login came with a token. */
+  #isTokenLogin = false;
+  /** A token was refused, and the client has not said anything to the reason yet. */
+  #tokenRefusal: LoginFailure | null = null;
   #badCommands = 0;
 
   constructor(facts: ConnectionFacts, sink: ClientSink) {
@@ -74,7 +85,25 @@ export abstract class LoginClient implements ClientEngine {
     if (this.#phase === 'dead') return;
     if (this.#phase !== 'pending') throw new Error('loginFailed() without a pending login');
     this.#phase = 'ready';
-    this.sink.reply(this.failureReply(failure));
+    this.#sasl = null;
+    if (failure.kind === 'auth' && this.#isTokenLogin) {
+      // RFC 7628 3.2.3: the client is told why, and must say something before it gets the reply.
+      this.#tokenRefusal = failure;
+      this.sink.reply(this.challengeReply(encodeBase64(failure.challenge ?? NO_SUCH_TOKEN)));
+    } else {
+      this.sink.reply(this.failureReply(failure));
+    }
+    this.#run();
+  }
+
+  scramKeys(keys: StoredScramKeys, nonce: string): void {
+    if (this.#phase === 'dead') return;
+    const sasl = this.#sasl;
+    if (this.#phase !== 'pending' || !(sasl instanceof ScramServer)) {
+      throw new Error('scramKeys() without findScramKeys()');
+    }
+    this.#phase = 'ready';
+    this.#afterSaslStep(sasl, sasl.keys(keys, nonce));
     this.#run();
   }
 
@@ -107,7 +136,8 @@ export abstract class LoginClient implements ClientEngine {
 
   #inactivityText(): string {
     if (this.#phase === 'pending') return inactivityTexts.pending;
-    return this.#sasl === null ? inactivityTexts.idle : inactivityTexts.authenticating;
+    const isExchange = this.#sasl !== null || this.#tokenRefusal !== null;
+    return isExchange ? inactivityTexts.authenticating : inactivityTexts.idle;
   }
 
   get isPending(): boolean {
@@ -149,17 +179,22 @@ export abstract class LoginClient implements ClientEngine {
     this.#isRunning = true;
     try {
       while (this.#phase === 'ready') {
-        const goesOn = this.#sasl === null ? this.step() : this.#stepSasl(this.#sasl);
-        if (!goesOn) break;
+        if (!this.#stepOnce()) break;
       }
     } finally {
       this.#isRunning = false;
     }
   }
 
+  #stepOnce(): boolean {
+    if (this.#tokenRefusal !== null) return this.#stepTokenRefusal(this.#tokenRefusal);
+    return this.#sasl === null ? this.step() : this.#stepSasl(this.#sasl);
+  }
+
   protected close(reason: string): void {
     this.#phase = 'dead';
     this.#sasl = null;
+    this.#tokenRefusal = null;
     this.input.clear();
     this.sink.close(reason);
   }
@@ -208,11 +243,17 @@ export abstract class LoginClient implements ClientEngine {
   }
 
   protected login(user: string, password: string, mechanism: string): void {
+    this.#login({ user, password, authzid: '', mechanism, isProven: false });
+  }
+
+  #login(credentials: Credentials): void {
+    const { user, password, authzid, mechanism } = credentials;
     this.#phase = 'pending';
-    if (user === '' || LINE_BREAKERS.test(user) || LINE_BREAKERS.test(password)) {
-      this.sink.refuseLater();
+    this.#isTokenLogin = mechanism === 'XOAUTH2' || mechanism === 'OAUTHBEARER';
+    if (user === '' || [user, password, authzid].some((text) => LINE_BREAKERS.test(text))) {
+      this.sink.refuseLater('');
     } else {
-      this.sink.login({ user, password, authzid: '', mechanism, isProven: false });
+      this.sink.login(credentials);
     }
   }
 
@@ -231,6 +272,7 @@ export abstract class LoginClient implements ClientEngine {
     const end = lineFeed < 0 ? text.length : lineFeed;
     if (end - position > clientLimits.saslLineBytes) {
       this.#sasl = null;
+      this.#tokenRefusal = null;
       this.saslLineTooLong();
       return null;
     }
@@ -247,7 +289,7 @@ export abstract class LoginClient implements ClientEngine {
       return;
     }
     const isOffered = this.facts.mechanisms.some((other) => other === name);
-    const sasl = isOffered ? createSaslServer(name) : null;
+    const sasl = isOffered ? createSaslServer(name, this.facts.certificateUser) : null;
     if (sasl === null) {
       this.sink.reply(this.saslRefusalReply('unsupported-mechanism'));
     } else {
@@ -278,19 +320,36 @@ export abstract class LoginClient implements ClientEngine {
     return true;
   }
 
+  /** Whatever the client says to the challenge with the reason, it has failed. */
+  #stepTokenRefusal(failure: LoginFailure): boolean {
+    const line = this.takeSaslResponse();
+    if (line === null) return this.#tokenRefusal === null;
+    this.#tokenRefusal = null;
+    this.sink.reply(this.failureReply(failure));
+    return true;
+  }
+
   #afterSaslStep(sasl: SaslServer, step: SaslStep): void {
     if (step.kind === 'challenge') {
       this.sink.reply(this.challengeReply(step.challenge));
       return;
     }
+    if (step.kind === 'keys-wanted') {
+      this.#phase = 'pending';
+      this.sink.findScramKeys(step.user, step.authzid);
+      return;
+    }
     this.#sasl = null;
     switch (step.kind) {
-      case 'credentials':
-        this.login(step.user, step.password, sasl.mechanism);
+      case 'credentials': {
+        const { user, password, authzid, isProven } = step;
+        this.#login({ user, password, authzid, isProven, mechanism: sasl.mechanism });
         return;
+      }
       case 'refused':
         this.#phase = 'pending';
-        this.sink.refuseLater();
+        this.#isTokenLogin = false;
+        this.sink.refuseLater(step.user);
         return;
       case 'invalid-base64':
         this.sink.reply(this.saslRefusalReply('invalid-base64'));

@@ -21,20 +21,28 @@ test.each([
 
 test('what the PLAIN client says, the PLAIN server understands', () => {
   const response = plainInitialResponse('al\xe9', 'p\xffq');
-  expect(createSaslServer('plain')?.step(response)).toEqual({
+  expect(createSaslServer('plain', '')?.step(response)).toEqual({
     kind: 'credentials',
     user: 'al\xe9',
     password: 'p\xffq',
+    authzid: '',
+    isProven: false,
   });
 });
 
 test('LOGIN asks for the name, then for the password, once each', () => {
-  const server = createSaslServer('LOGIN');
+  const server = createSaslServer('LOGIN', '');
   expect(server?.step(null)).toEqual({ kind: 'challenge', challenge: 'VXNlcm5hbWU6' });
   expect(server?.step('')).toEqual({ kind: 'challenge', challenge: 'UGFzc3dvcmQ6' });
-  expect(server?.step('')).toEqual({ kind: 'credentials', user: '', password: '' });
+  expect(server?.step('')).toEqual({
+    kind: 'credentials',
+    user: '',
+    password: '',
+    authzid: '',
+    isProven: false,
+  });
 });
 
-test.each(['', 'CRAM-MD5', 'SCRAM-SHA-256', 'PLAIN '])('there is no %j', (mechanism) => {
-  expect(createSaslServer(mechanism)).toBeNull();
+test.each(['', 'CRAM-MD5', 'SCRAM-SHA-1', 'PLAIN ', 'EXTERNAL'])('there is no %j', (mechanism) => {
+  expect(createSaslServer(mechanism, '')).toBeNull();
 });

@@ -60,6 +60,7 @@ export const login: BackendLogin = {
 export type ClientEvent =
   | { kind: 'login'; credentials: Credentials }
   | { kind: 'refuse-later' }
+  | { kind: 'find-scram-keys'; user: string; authzid: string }
   | { kind: 'identify'; identity: ForwardedIdentity }
   | { kind: 'start-tls' }
   | { kind: 'close'; reason: string };
@@ -68,6 +69,8 @@ export type ClientEvent =
 export class TestClient {
   output = '';
   readonly events: ClientEvent[] = [];
+  /** Who was named in what was refused last. */
+  refusedUser: string | null = null;
   readonly engine: ClientEngine;
 
   constructor(
@@ -85,7 +88,13 @@ export class TestClient {
           this.output += bytes;
         },
         login: (credentials) => this.events.push({ kind: 'login', credentials }),
-        refuseLater: () => this.events.push({ kind: 'refuse-later' }),
+        refuseLater: (user) => {
+          this.refusedUser = user;
+          this.events.push({ kind: 'refuse-later' });
+        },
+        findScramKeys: (user, authzid) => {
+          this.events.push({ kind: 'find-scram-keys', user, authzid });
+        },
         identify: (identity) => this.events.push({ kind: 'identify', identity }),
         startTls: () => this.events.push({ kind: 'start-tls' }),
         close: (reason) => this.events.push({ kind: 'close', reason }),
