@@ -58,11 +58,11 @@ export abstract class AuthDialogue implements AuthEngine {
       if (readNumber(args[0]) !== 1) this.break(`version ${shown(args[0])} of the protocol`);
       return;
     }
-    if (!this.handshake(command, args) || this.#isDead()) return;
     if (!this.#hasVersion) {
-      this.break('a handshake without VERSION');
+      this.break(`a handshake without VERSION: ${shown(command)}`);
       return;
     }
+    if (!this.handshake(command, args) || this.#isDead()) return;
     this.#state = 'ready';
     this.sink.ready();
   }
