@@ -33,11 +33,13 @@ export interface WatchedBackend {
 }
 
 const LOGIN =
-  /^(\d+\.\d{6}) (imap|pop3)-login: Info: Login: user=<([^>]*)>.* rip=(\S+?), real_rip=(\S+?),.* mpid=(\d+),.* session=<([^>]*)>/;
-/** Whatever prefix it has; see imap_logout_format in the lab's dovecot-backend.conf. */
-const END = /^(\d+\.\d{6}) (?:imap|pop3).*: Info: Disconnected.* ended=<([^>]*)>$/;
+  /^(\d+\.\d{6}) (imap|pop3|submission|managesieve)-login: Info: Login: user=<([^>]*)>.* rip=(\S+?), real_rip=(\S+?),.* mpid=(\d+),.* session=<([^>]*)>/;
+/** Whatever prefix it has; see imap_logout_format in the lab's dovecot-backend.conf, and lab-services.ts. */
+const END =
+  /^(\d+\.\d{6}) (?:imap|pop3|submission|managesieve).*: Info: (?:Disconnected|Connection closed).* ended=<([^>]*)>$/;
 /** A mail process that crashed or was killed says nothing itself. */
-const CHILD_DIED = /^(\d+\.\d{6}) (?:imap|pop3).*service\((?:imap|pop3)\): child (\d+) /;
+const CHILD_DIED =
+  /^(\d+\.\d{6}) (?:imap|pop3|submission|managesieve).*service\((?:imap|pop3|submission|managesieve)\): child (\d+) /;
 /** Written by DovecotBackend when no process is left. */
 const ALL_ENDED = /^(\d+\.\d{6}) lab: Info: all ended/;
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BackendWatch } from './backend-watch.ts';
-import { DovecotLab, IMAP_PORT, POP3_PORT } from './dovecot.ts';
+import { DovecotLab, type DovecotOptions, IMAP_PORT, POP3_PORT } from './dovecot.ts';
 import { type PostilionOptions, PostilionProcess } from './postilion.ts';
 
 /** Real Dovecot backends b1, b2, … with `postilion serve` in front of them. */
@@ -23,8 +23,9 @@ export class LabDirector {
   static async start(
     backendCount: number,
     options: Partial<PostilionOptions> = {},
+    backends: DovecotOptions = {},
   ): Promise<LabDirector> {
-    const lab = await DovecotLab.start(backendCount);
+    const lab = await DovecotLab.start(backendCount, 1, backends);
     try {
       const director = await PostilionProcess.start({
         mailServers: lab.backends.map((backend) => backend.ip),

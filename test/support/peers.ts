@@ -23,6 +23,7 @@ export const PEER_TESTS: readonly string[] = [
   'test/e2e/haproxy.test.ts',
   'test/e2e/imap-clients.test.ts',
   'test/e2e/login-log.test.ts',
+  'test/e2e/managesieve-clients.test.ts',
   'test/e2e/one-backend-per-user.test.ts',
   'test/e2e/pop3-clients.test.ts',
   'test/e2e/ring-mixed.test.ts',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Protocol } from '../../../src/workers/protocols/engine.ts';
 import { imapProtocol } from '../../../src/workers/protocols/imap/protocol.ts';
+import { managesieveProtocol } from '../../../src/workers/protocols/managesieve/protocol.ts';
 import { pop3Protocol } from '../../../src/workers/protocols/pop3/protocol.ts';
 import { submissionProtocol } from '../../../src/workers/protocols/submission/protocol.ts';
 import { cut, facts, TestBackend, TestClient } from './engine-harness.ts';
@@ -70,6 +71,21 @@ const dialogues: Dialogue[] = [
     consents: '220 begin\r\n',
     refuses: '454 not now\r\n',
     secured: 'EHLO proxy.test\r\n',
+  },
+  {
+    protocol: managesieveProtocol,
+    command: 'STARTTLS\r\n',
+    consent: 'OK "Begin TLS negotiation now."\r\n',
+    capability: 'CAPABILITY\r\n',
+    announced: '"STARTTLS"\r\n',
+    active: 'NO "TLS is already active."\r\n',
+    login: 'AUTHENTICATE "PLAIN" "AGFsaWNlAHBhc3M="\r\n',
+    banner: '"SASL" "PLAIN"\r\n"STARTTLS"\r\n"XCLIENT"\r\nOK "ready"\r\n',
+    asks: 'STARTTLS\r\n',
+    consents: 'OK "begin"\r\n',
+    refuses: 'NO "not now"\r\n',
+    // The backend says its capabilities first.
+    secured: '',
   },
 ];
 
