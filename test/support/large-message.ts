@@ -10,11 +10,11 @@ export interface LargeMessage {
 }
 
 /**
- * A 30 MiB message that shows every slip of a byte: no two lines are alike, and there are lines
+ * A message, of 30 MiB unless told, that shows every slip of a byte: no two lines are alike, and there are lines
  * that begin with a dot (POP3 doubles it), with "From " and with a tag, and bytes above 127.
  */
-export function writeLargeMessage(path: string): LargeMessage {
-  const content = Buffer.alloc(LARGE_MESSAGE_BYTES, 'x', 'latin1');
+export function writeLargeMessage(path: string, bytes = LARGE_MESSAGE_BYTES): LargeMessage {
+  const content = Buffer.alloc(bytes, 'x', 'latin1');
   let at = content.write('Subject: large\r\nContent-Type: text/plain\r\n\r\n', 'latin1');
   const starts = ['.', '..', 'From ', 'L OK ', '* BYE ', '+OK ', '\u00ff\u0080', ''];
   for (let line = 0; at < content.length - 200; line++) {
