@@ -81,7 +81,10 @@ export class PasswordChecker {
     const salt = this.#scramSalt(user);
     const iterations = SCRAM_ITERATIONS;
     const keys = await this.#run({ kind: 'scram', password: stored, salt, iterations });
-    if (keys.kind === 'scram') return { mechanism: 'SCRAM-SHA-256', iterations, salt, ...keys };
+    if (keys.kind === 'scram') {
+      const { storedKey, serverKey } = keys;
+      return { mechanism: 'SCRAM-SHA-256', iterations, salt, storedKey, serverKey };
+    }
     return { kind: 'failed', detail: 'detail' in keys ? keys.detail : 'no keys' };
   }
 }

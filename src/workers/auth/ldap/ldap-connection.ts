@@ -56,13 +56,13 @@ export class LdapConnection implements PoolConnection {
   readonly #socket: net.Socket;
   #client: Client | null = null;
   #answerBytes = 0;
-  isEnded = false;
+  #isEnded = false;
   #onEnd: () => void = () => {};
 
   constructor(socket: net.Socket) {
     this.#socket = socket;
     socket.on('close', () => {
-      this.isEnded = true;
+      this.#isEnded = true;
       this.#onEnd();
     });
   }
@@ -86,6 +86,11 @@ export class LdapConnection implements PoolConnection {
         return given;
       },
     });
+  }
+
+  /** The library may report the end of the socket before the socket itself does. */
+  get isEnded(): boolean {
+    return this.#isEnded || !this.#socket.readable || !this.#socket.writable;
   }
 
   onEnd(listener: () => void): void {
@@ -115,13 +120,13 @@ export class LdapConnection implements PoolConnection {
   }
 
   quit(): void {
-    this.isEnded = true;
+    this.#isEnded = true;
     const gone = this.#client?.unbind() ?? Promise.resolve();
     gone.catch(() => {}).finally(() => this.destroy());
   }
 
   destroy(): void {
-    this.isEnded = true;
+    this.#isEnded = true;
     this.#socket.destroy();
   }
 

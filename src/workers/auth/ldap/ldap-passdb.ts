@@ -3,6 +3,7 @@ import { utf8Text } from '../../../shared/variable-template.ts';
 import type { SaslMechanism } from '../../../shared/wire/sasl.ts';
 import type { PassdbEnvironment } from '../create-passdb.ts';
 import type { Passdb, PassdbAnswer, PassdbQuery } from '../passdb.ts';
+import { isSet } from '../passdb-chain.ts';
 import type { StoredPassword } from '../password-checker.ts';
 import { joinUserFields, queryVariables } from '../query-variables.ts';
 import { LdapDirectory, LdapSearchTemplate } from './ldap-directory.ts';
@@ -94,7 +95,7 @@ export class LdapPassdb implements Passdb {
     if (found.kind === 'unknown-user') await passwords.verifyNobody(this.name, query.secret);
     if (found.kind !== 'found') return found;
     const { fields, password } = found;
-    if (fields.has('nopassword')) {
+    if (isSet(fields, 'nopassword')) {
       if (password === null || password === '') return { kind: 'ok', fields };
       return { kind: 'failed', detail: 'nopassword is set, but the password is not empty' };
     }

@@ -52,7 +52,7 @@ export async function connectMysql(
 class MysqlConnection implements SqlConnection {
   readonly #raw: Connection;
   readonly #socket: net.Socket;
-  isEnded = false;
+  #isEnded = false;
   #onEnd: () => void = () => {};
 
   constructor(raw: Connection, socket: net.Socket) {
@@ -61,9 +61,14 @@ class MysqlConnection implements SqlConnection {
     // Without a listener an error of an idle connection would be fatal; its end follows.
     raw.on('error', () => this.destroy());
     socket.on('close', () => {
-      this.isEnded = true;
+      this.#isEnded = true;
       this.#onEnd();
     });
+  }
+
+  /** The library may report the end of the socket before the socket itself does. */
+  get isEnded(): boolean {
+    return this.#isEnded || !this.#socket.readable || !this.#socket.writable;
   }
 
   onEnd(listener: () => void): void {
@@ -90,12 +95,12 @@ class MysqlConnection implements SqlConnection {
   }
 
   quit(): void {
-    this.isEnded = true;
+    this.#isEnded = true;
     this.#raw.end();
   }
 
   destroy(): void {
-    this.isEnded = true;
+    this.#isEnded = true;
     this.#socket.destroy();
   }
 }

@@ -44,7 +44,7 @@ export async function connectPgsql(
 class PgsqlConnection implements SqlConnection {
   readonly #client: Client;
   readonly #socket: net.Socket;
-  isEnded = false;
+  #isEnded = false;
   #onEnd: () => void = () => {};
 
   constructor(client: Client, socket: net.Socket) {
@@ -53,9 +53,14 @@ class PgsqlConnection implements SqlConnection {
     // Without a listener an error of an idle connection would be fatal; its end follows.
     client.on('error', () => this.destroy());
     socket.on('close', () => {
-      this.isEnded = true;
+      this.#isEnded = true;
       this.#onEnd();
     });
+  }
+
+  /** The library may report the end of the socket before the socket itself does. */
+  get isEnded(): boolean {
+    return this.#isEnded || !this.#socket.readable || !this.#socket.writable;
   }
 
   onEnd(listener: () => void): void {
@@ -74,12 +79,12 @@ class PgsqlConnection implements SqlConnection {
   }
 
   quit(): void {
-    this.isEnded = true;
+    this.#isEnded = true;
     this.#client.end().catch(() => this.destroy());
   }
 
   destroy(): void {
-    this.isEnded = true;
+    this.#isEnded = true;
     this.#socket.destroy();
   }
 }

@@ -5,6 +5,7 @@ import type { SaslMechanism } from '../../../shared/wire/sasl.ts';
 import { ConnectionPool, errorText } from '../connection-pool.ts';
 import type { PassdbEnvironment } from '../create-passdb.ts';
 import type { Passdb, PassdbAnswer, PassdbQuery } from '../passdb.ts';
+import { isSet } from '../passdb-chain.ts';
 import type { StoredPassword } from '../password-checker.ts';
 import { joinUserFields, queryVariables } from '../query-variables.ts';
 import { connectMysql } from './mysql-connection.ts';
@@ -96,7 +97,7 @@ export class SqlPassdb implements Passdb {
   }
 
   async #verify({ fields, password }: Row, secret: string): Promise<PassdbAnswer> {
-    if (fields.has('nopassword')) {
+    if (isSet(fields, 'nopassword')) {
       if (password === null || password === '') return { kind: 'ok', fields };
       return failed('nopassword is set, but the password is not empty');
     }

@@ -5,6 +5,11 @@ import { openUntilAborted } from '../database-socket.ts';
 import type { SqlConnection, SqlResult } from './sql-connection.ts';
 import type { SqliteReply, SqliteRequest, SqliteThreadData } from './sqlite-thread-messages.ts';
 
+/** Of one file: SQLite may not come back from it, and a thread ends only then. */
+const MAX_THREADS = 3;
+/** Threads that have not ended, by file. */
+const threads = new Map<string, number>();
+
 /**
  * SQLite answers synchronously: a file system that is slow, or a writer that has locked the file, would stop
  * all sessions of a worker. So the database has a thread of its own. `server` is the file.
@@ -18,7 +23,12 @@ export async function connectSqlite(
   // The same file by its source name, or by its built name in dist/.
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const entry = new URL(`./sqlite-thread-entry.${extension}`, import.meta.url);
-  const connection = new SqliteConnection(new Worker(entry, { workerData: data }));
+  const running = threads.get(server) ?? 0;
+  if (running >= MAX_THREADS) throw new DatabaseError(`${running} threads are stuck`);
+  threads.set(server, running + 1);
+  const thread = new Worker(entry, { workerData: data });
+  thread.once('exit', () => threads.set(server, threads.get(server)! - 1));
+  const connection = new SqliteConnection(thread);
   return await openUntilAborted(connection, signal, () => connection.opened);
 }
 
