@@ -1,5 +1,6 @@
 import type net from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
+import { plainAddress } from '../shared/ip-address.ts';
 import { Counter } from '../shared/memory/counters.ts';
 import type { ListedSession, TlsMode } from '../shared/messages.ts';
 import type { LoginRoute } from './auth/login-route.ts';
@@ -69,7 +70,7 @@ const RETRIED: Readonly<Record<LoginFailure['kind'], boolean>> = {
 export class BackendLink implements HeldSession, SocketOwner, BackendSink {
   readonly #context: WorkerContext;
   readonly #directory: DirectoryClient<HeldSession>;
-  readonly #ownIp: string | undefined;
+  readonly #ownIp: string;
   readonly #ownPort: number | undefined;
   #owner: LinkOwner | null;
   #login: BackendLogin | null;
@@ -110,7 +111,8 @@ export class BackendLink implements HeldSession, SocketOwner, BackendSink {
     this.#port = route.port ?? context.backend.port;
     this.#tls = route.tls ?? context.backend.tls;
     this.#timeoutMs = route.timeoutMs ?? context.settings.proxyTimeoutMs;
-    this.#ownIp = client.localAddress;
+    // A listener for both families tells mapped addresses.
+    this.#ownIp = plainAddress(client.localAddress ?? '');
     this.#ownPort = client.localPort;
     this.#directory = context.directory;
     this.#login = login;
@@ -165,7 +167,9 @@ export class BackendLink implements HeldSession, SocketOwner, BackendSink {
     this.stages.lookup = this.#endStage();
     this.#startedMs = this.#stageMs;
     this.ip = this.#route.host ?? this.#context.hostAddress(hostId);
-    if (this.ip === this.#ownIp && this.#port === this.#ownPort) {
+    // Under another name it may go on elsewhere; if it does not, it is found by its TTL.
+    const isSameUser = this.#login!.user === this.#route.user;
+    if (isSameUser && this.ip === this.#ownIp && this.#port === this.#ownPort) {
       this.#fail({ kind: 'internal' }, 'proxying loops to itself');
       return;
     }

@@ -15,6 +15,7 @@ export const PEER_TESTS: readonly string[] = [
   'test/e2e/backend-header.test.ts',
   'test/e2e/backend-watch.test.ts',
   'test/e2e/director-admin.test.ts',
+  'test/e2e/director-chain.test.ts',
   'test/e2e/director-ring-admin.test.ts',
   'test/e2e/director-side-by-side.test.ts',
   'test/e2e/doveadm-http.test.ts',

@@ -25,9 +25,10 @@ export class ScriptedBackend {
     this.#server = createServer((socket) => this.#accept(socket));
   }
 
-  static async start(host: string, script: BackendScript): Promise<ScriptedBackend> {
+  /** @param port 0: any free one */
+  static async start(host: string, script: BackendScript, port = 0): Promise<ScriptedBackend> {
     const backend = new ScriptedBackend(script);
-    backend.#server.listen({ host, port: 0 });
+    backend.#server.listen({ host, port });
     await once(backend.#server, 'listening');
     return backend;
   }

@@ -66,9 +66,10 @@ function applyForward(
  * that would make the line too long for a Dovecot backend are left out together.
  */
 export function xclientCommand({ facts, forward }: BackendLogin): string {
+  // Balancers may have no port to tell, and 0 would be refused.
+  const port = facts.remotePort === 0 ? '' : `PORT=${facts.remotePort} `;
   const command =
-    `XCLIENT ADDR=${facts.remoteIp} PORT=${facts.remotePort} ` +
-    `SESSION=${facts.sessionId} TTL=${facts.ttl - 1}`;
+    `XCLIENT ADDR=${facts.remoteIp} ${port}` + `SESSION=${facts.sessionId} TTL=${facts.ttl - 1}`;
   if (forward.length === 0) return `${command}\r\n`;
   const whole = `${command} FORWARD=${encodeForward(forward)}\r\n`;
   return whole.length <= pop3Limits.xclientLineBytes ? whole : `${command}\r\n`;

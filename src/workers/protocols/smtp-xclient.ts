@@ -151,7 +151,8 @@ function attributeValue(name: string, identity: SmtpIdentity): string | null {
     case 'TTL':
       return String(facts.ttl - 1);
     case 'PORT':
-      return String(facts.remotePort);
+      // Balancers may have none to tell, and 0 would be refused.
+      return facts.remotePort === 0 ? null : String(facts.remotePort);
     case 'ADDR':
       return addressValue(facts.remoteIp, proto);
     case 'DESTPORT':

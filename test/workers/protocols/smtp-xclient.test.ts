@@ -107,6 +107,11 @@ describe('to a backend', () => {
     ]);
   });
 
+  test('without a port that a balancer did not know', () => {
+    const unknown = { ...identity, facts: { ...identity.facts, remotePort: 0 } };
+    expect(xclientCommands(['ADDR', 'PORT'], unknown)).toEqual(['XCLIENT ADDR=192.0.2.7\r\n']);
+  });
+
   test('only what the backend announced', () => {
     expect(xclientCommands(['name', 'addr', 'helo'], identity)).toEqual([
       'XCLIENT HELO=client.test ADDR=192.0.2.7\r\n',

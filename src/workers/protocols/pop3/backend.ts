@@ -7,6 +7,7 @@ import {
 import type { LoginFailure } from '../engine.ts';
 import { LoginBackend, withoutControls } from '../login-backend.ts';
 import { xclientCommand } from '../raw-xclient.ts';
+import { UNAVAILABLE_TEXT } from './replies.ts';
 
 /** What the next line answers; `auth-continue`: AUTH whose response was not sent yet. */
 type Phase = 'stls' | 'tls' | 'xclient' | 'user' | 'pass' | 'auth-continue' | 'auth';
@@ -129,9 +130,10 @@ function isChallenge(line: string): boolean {
 
 /**
  * A refusal without a response code is not passed on (Dovecot does): its text may tell which users
- * exist.
+ * exist. But what a proxy says of its own configuration, or of proxies that loop, is no wrong password.
  */
 function refusal(line: string): LoginFailure {
+  if (line === `-ERR ${UNAVAILABLE_TEXT}`) return { kind: 'remote-config' };
   const code = /^-ERR \[([^\]]+)\]/.exec(line)?.[1]?.toUpperCase();
   if (code === undefined) return { kind: 'auth' };
   const text = withoutControls(line);

@@ -2,7 +2,7 @@ import type { ConnectionFacts, LoginFailure } from '../engine.ts';
 import type { SaslRefusal } from '../login-client.ts';
 
 /** Texts and codes are Dovecot 2.3.19.1's: clients and their users know them. */
-const UNAVAILABLE_TEXT = 'Account is temporarily unavailable.';
+export const UNAVAILABLE_TEXT = 'Account is temporarily unavailable.';
 
 export const replies = {
   ok: '+OK\r\n',

@@ -47,6 +47,11 @@ describe('identity', () => {
     expect(connect().receive('+OK [XCLIENT] hi\r\n')).toBe(user);
   });
 
+  test('without a port that a balancer did not know', () => {
+    const backend = connect({ sendIdentity: true, facts: { ...facts, remotePort: 0 } });
+    expect(backend.receive('+OK [XCLIENT] hi\r\n')).toContain('ADDR=192.0.2.7 SESSION=');
+  });
+
   test('forwarded fields, as recorded', () => {
     const forward = [
       ['class', 'gold'],
@@ -123,6 +128,8 @@ describe('answers', () => {
     ['-ERR [IN-USE] lo\rcked\0', { kind: 'auth-reply', line: '-ERR [IN-USE] locked' }],
     ['-ERR [AUTH] no', { kind: 'auth-reply', line: '-ERR [AUTH] no' }],
     ['-ERR unknown user alice', { kind: 'auth' }],
+    // A proxy behind us, of its own configuration.
+    ['-ERR Account is temporarily unavailable.', { kind: 'remote-config' }],
     ['what?', { kind: 'auth' }],
   ])('%j', (answer, failure) => {
     const toPass = connect();
