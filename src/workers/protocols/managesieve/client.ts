@@ -88,7 +88,6 @@ export class ManageSieveClient extends LoginClient {
 
   protected override saslRefusalReply(refusal: SaslRefusal): string {
     const reason = this.#responseError;
-    this.#responseError = '';
     return reason === '' ? saslRefusal(refusal) : refused(reason);
   }
 
@@ -270,6 +269,7 @@ export class ManageSieveClient extends LoginClient {
 
   #awaitResponse(): void {
     this.#response = null;
+    this.#responseError = '';
     this.#tokenizer.reset(clientLimits.saslLineBytes);
   }
 

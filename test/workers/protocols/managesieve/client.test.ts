@@ -169,6 +169,36 @@ describe('AUTHENTICATE', () => {
     expect(client.events).toMatchObject([{ kind: 'refuse-later' }]);
   });
 
+  describe('a token that is no good', () => {
+    const token = Buffer.from('user=alice\x01auth=Bearer t\x01\x01').toString('base64');
+    const challenge = Buffer.from('{"status":"401"}').toString('base64');
+    const command = `AUTHENTICATE "XOAUTH2" "${token}"\r\n`;
+
+    test.each(['""\r\n', '{0+}\r\n\r\n', '"AQ=="\r\n', '"*"\r\n', 'what?\r\n', '\r\n'])(
+      'the reason is a challenge, and the refusal follows %j',
+      (answer) => {
+        const client = connect({ mechanisms: ['XOAUTH2', 'PLAIN'] });
+        client.send(command);
+        expect(client.credentials).toMatchObject({ user: 'alice', password: 't' });
+        client.engine.loginFailed({ kind: 'auth', challenge: '{"status":"401"}' });
+        expect(client.takeOutput()).toBe(`"${challenge}"\r\n`);
+        expect(client.send(answer)).toBe('NO "Authentication failed."\r\n');
+        expect(client.send('AUTHENTICATE "PLAIN" "!"\r\n')).toBe(
+          'NO "Invalid base64 in response"\r\n',
+        );
+      },
+    );
+  });
+
+  test.each(['AUTHENTICATE "EXTERNAL" ""\r\n', 'AUTHENTICATE "EXTERNAL"\r\n""\r\n'])(
+    'the name of a certificate: %j',
+    (dialogue) => {
+      const client = connect({ mechanisms: ['EXTERNAL'], certificateUser: 'alice' });
+      client.send(dialogue);
+      expect(client.credentials).toMatchObject({ user: 'alice', isProven: true });
+    },
+  );
+
   test('no password without TLS where it is wanted', () => {
     const client = connect({ allowsPlaintext: false });
     expect(client.send(`AUTHENTICATE "PLAIN" "${RESPONSE}"\r\n`)).toBe(
