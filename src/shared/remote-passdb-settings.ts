@@ -58,6 +58,8 @@ export interface Oauth2Settings extends CommonPassdbSettings {
   readonly openidConfigurationUrl: string;
   /** Null: the backend gets the token. Otherwise a master user logs in there. */
   readonly master: { readonly user: string; readonly password: string } | null;
+  /** Users whose token is not at hand (recipients of LMTP) are taken for ours, whoever they are. */
+  readonly looksUpAnyUser: boolean;
 }
 
 /** A Dovecot auth process is asked. */

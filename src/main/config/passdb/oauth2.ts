@@ -55,6 +55,7 @@ function schemaOf(folder: string) {
       master_user: type.line().default(''),
       master_password: secret(),
       master_password_file: optionalFile(folder).default(''),
+      look_up_any_user: type.boolean().default(false),
       ...httpServerSettings(folder),
     })
     .superRefine((values, context) => {
@@ -101,6 +102,7 @@ export const oauth2Driver = definePassdbDriver({
     master_user: values.master_user,
     master_password: shownSecret(values.master_password),
     master_password_file: values.master_password_file,
+    look_up_any_user: values.look_up_any_user,
     ...printHttpServer(values),
   }),
   read: async (values, common): Promise<Oauth2Settings> => ({
@@ -115,6 +117,7 @@ export const oauth2Driver = definePassdbDriver({
     cacheMs: values.token_cache_ttl,
     openidConfigurationUrl: values.openid_configuration_url,
     master: await readMaster(values, common.name),
+    looksUpAnyUser: values.look_up_any_user,
   }),
 });
 

@@ -4,13 +4,16 @@ import { reasonText } from '../reason-text.ts';
 /** Said for the login process that asks, and no field of the user. */
 const OWN_FIELDS = new Set(['code', 'original_user', 'auth_user', 'resp', 'event_reply']);
 
-/** `key=value` and `key` arguments of a reply, in order; a later one counts. */
+/**
+ * `key=value` and `key` arguments of a reply, in order; a later one counts. A key alone is a flag that is set
+ * (`nologin`, which Dovecot never sends with a value): 'y', as an empty value says that one is not.
+ */
 export function readFields(args: readonly string[]): Map<string, string> {
   const fields = new Map<string, string>();
   for (const arg of args) {
     const equals = arg.indexOf('=');
     if (equals > 0) fields.set(arg.slice(0, equals), arg.slice(equals + 1));
-    else if (equals < 0 && arg !== '') fields.set(arg, '');
+    else if (equals < 0 && arg !== '') fields.set(arg, 'y');
   }
   return fields;
 }

@@ -17,6 +17,8 @@ const MAX_TOKEN_BYTES = 8192;
 export class Oauth2Passdb implements Passdb {
   readonly name: string;
   readonly mechanisms: readonly SaslMechanism[] = ['XOAUTH2', 'OAUTHBEARER'];
+  /** The cache in front of databases knows of no token when it ends; ours does. */
+  readonly isCached = false;
   readonly #settings: Oauth2Settings;
   readonly #userNames: UserNameRules;
   readonly #verifier: TokenVerifier;
@@ -34,8 +36,7 @@ export class Oauth2Passdb implements Passdb {
   }
 
   async query(query: PassdbQuery): Promise<PassdbAnswer> {
-    // Of a user without its token nothing is known here.
-    if (query.kind !== 'verify') return { kind: 'unknown-user' };
+    if (query.kind !== 'verify') return this.#lookUp(query);
     const { secret: token } = query;
     if (token.length > MAX_TOKEN_BYTES || !TOKEN.test(token)) {
       return this.#refusal(query, 'invalid_token', 'not what a token looks like');
@@ -72,19 +73,30 @@ export class Oauth2Passdb implements Passdb {
     return check;
   }
 
+  /** Of a user without its token nothing is known here; it can only be taken for one of ours. */
+  #lookUp({ kind }: PassdbQuery): PassdbAnswer {
+    if (kind !== 'look-up' || !this.#settings.looksUpAnyUser) return { kind: 'unknown-user' };
+    return { kind: 'ok', fields: new Map(this.#masterFields()) };
+  }
+
   #fields(query: PassdbQuery, user: string): PassdbFields {
-    const { master } = this.#settings;
-    const fields = new Map<string, string>();
+    const own: [string, string][] = [
+      ['proxy_mech', query.mechanism.toUpperCase()],
+      ['pass', query.secret],
+    ];
+    const fields = new Map(this.#settings.master === null ? own : this.#masterFields());
     if (query.user !== user) fields.set('user', user);
-    if (master === null) {
-      fields.set('proxy_mech', query.mechanism.toUpperCase());
-      fields.set('pass', query.secret);
-    } else {
-      fields.set('master', master.user);
-      fields.set('pass', master.password);
-      fields.set('proxy_mech', 'PLAIN');
-    }
     return fields;
+  }
+
+  #masterFields(): [string, string][] {
+    const { master } = this.#settings;
+    if (master === null) return [];
+    return [
+      ['master', master.user],
+      ['pass', master.password],
+      ['proxy_mech', 'PLAIN'],
+    ];
   }
 
   #refusal(

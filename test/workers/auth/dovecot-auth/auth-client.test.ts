@@ -133,7 +133,7 @@ describe('replies', () => {
     expect(answerTo(reply)).toEqual({
       kind: 'ok',
       fields: new Map([
-        ['proxy', ''],
+        ['proxy', 'y'],
         ['host', 'a=b'],
         ['empty', ''],
         ['tab', 'x\ty'],
@@ -164,7 +164,7 @@ describe('replies', () => {
       {
         kind: 'mismatch',
         fields: new Map([
-          ['nodelay', ''],
+          ['nodelay', 'y'],
           ['reason', 'No?'],
         ]),
       },
@@ -251,7 +251,7 @@ describe('the master protocol', () => {
     expect(sink.answers.get(5)).toEqual({
       kind: 'ok',
       fields: new Map([
-        ['proxy', ''],
+        ['proxy', 'y'],
         ['director_tag', 'x'],
       ]),
     });

@@ -52,6 +52,7 @@ function create(more: Partial<Oauth2Settings> & { url?: string; timeoutMs?: numb
       cacheMs: 60_000,
       openidConfigurationUrl: '',
       master: null,
+      looksUpAnyUser: false,
       ...settings,
     },
     { userNames: defaultUserNameRules },
@@ -296,6 +297,10 @@ test('what clients are told', async () => {
   });
 });
 
-test('nothing is known of users without a token', async () => {
+test('nothing is known of users without a token, unless anybody is one of ours', async () => {
   expect(await create().query(lookUpQuery('bob'))).toEqual({ kind: 'unknown-user' });
+  const anybody = create({ looksUpAnyUser: true });
+  expect(await anybody.query(lookUpQuery('bob'))).toEqual({ kind: 'ok', fields: new Map() });
+  const credentials = lookUpQuery('bob', { kind: 'credentials' });
+  expect(await anybody.query(credentials)).toEqual({ kind: 'unknown-user' });
 });
