@@ -17,6 +17,9 @@ const CLIENTS = new URL('./clients/', import.meta.url).pathname;
 const LARGE_BYTES = 100 * 1024;
 const HOST = '127.0.0.1';
 
+/** Installation of the clients, when there is none. */
+const SETUP_DEADLINE_MS = 600_000;
+
 let scratch: string;
 let certificate: CertificateFiles;
 let backendCertificate: CertificateFiles;
@@ -31,7 +34,12 @@ function portOf(mode: (typeof MODES)[number]): number {
   return front.director.portOf('managesieve', MODES.indexOf(mode));
 }
 
+let sieveConnectPath: string;
+
 beforeAll(async () => {
+  sieveConnectPath = await requireProgram('sieve-connect', ['sieve-connect']);
+  await requireFile('/usr/lib/python3/dist-packages/sievelib/managesieve.py', ['python3-sievelib']);
+  await requireFile('/usr/share/perl5/Net/ManageSieve.pm', ['libnet-managesieve-perl']);
   scratch = mkdtempSync(join(tmpdir(), 'postilion-sieve-'));
   certificate = await makeCertificate(scratch, 'front.test', {
     names: `DNS:front.test,DNS:localhost,IP:${HOST}`,
@@ -55,7 +63,7 @@ beforeAll(async () => {
     },
     await backendOptions(),
   );
-});
+}, SETUP_DEADLINE_MS);
 
 /** With TLS, so that a director may begin it. */
 async function backendOptions(): Promise<DovecotOptions> {
@@ -68,7 +76,7 @@ async function backendOptions(): Promise<DovecotOptions> {
 }
 
 afterAll(async () => {
-  rmSync(scratch, { recursive: true, force: true });
+  if (scratch !== undefined) rmSync(scratch, { recursive: true, force: true });
   await front?.stop();
 });
 
@@ -94,13 +102,12 @@ interface SieveConnect {
 
 /** Debian's sieve-connect; all that it printed, and its exit code. */
 async function sieveConnect(options: SieveConnect): Promise<{ code: number; output: string }> {
-  const program = await requireProgram('sieve-connect', ['sieve-connect']);
   const { user, mode, action } = options;
   const tls = mode === 'off' ? ['--clearchan'] : ['--tlscafile', certificate.cert];
   const args = ['-4', '--server', 'localhost', '--port', `${portOf(mode)}`, ...tls];
   const command = 'printf "%s\\n" "$0" | "$@" 2>&1';
   const { code, stdout } = await runProgram('bash', [
-    ...['-c', command, options.password ?? 'pass', program, ...args],
+    ...['-c', command, options.password ?? 'pass', sieveConnectPath, ...args],
     ...['--user', user, '--passwordfd', '0', '--authmech', 'PLAIN', ...action],
   ]);
   return { code, output: stdout };
@@ -173,7 +180,6 @@ test.each([
   ['no', 'off'],
   ['require', 'starttls'],
 ] as const)('Net::ManageSieve, TLS %s: 100 kB up and down', async (tls, mode) => {
-  await requireFile('/usr/share/perl5/Net/ManageSieve.pm', ['libnet-managesieve-perl']);
   const args = ['localhost', `${portOf(mode)}`, `perl-${tls}`, large.path, tls, certificate.cert];
   const output = await outputOf('/usr/bin/perl', [`${CLIENTS}managesieve_tour.pl`, ...args]);
   expect(output.split('\n')).toEqual([
@@ -227,6 +233,21 @@ test('what is pipelined behind the login, literals too, reaches the backend once
   expect(await client.untilEnd()).toMatch(
     /^\r\nOK "[^"]*"\r\nOK \(TAG "after"\) "Done"\r\nOK "Logout completed\."\r\n$/,
   );
+});
+
+test('a password that fits into no quoted string is a literal for the backend too', async () => {
+  const client = await connected();
+  client.send(authenticate('long', 'x'.repeat(3000)) + authenticate('long'));
+  expect(await client.line()).toBe('NO "Authentication failed."\r\n');
+  expect(await client.line()).toBe('OK "Logged in."\r\n');
+  client.close();
+});
+
+test('commands in the clear behind STARTTLS end the connection, unanswered', async () => {
+  const client = await connected(portOf('starttls'));
+  client.send(`STARTTLS\r\nNOOP "injected"\r\n${authenticate('injected')}`);
+  expect(await client.untilEnd()).toBe('OK "Begin TLS negotiation now."\r\n');
+  expect(front.watch.of('injected')).toEqual([]);
 });
 
 test('IMAP and ManageSieve sessions of a user meet on one backend', async () => {
