@@ -1,5 +1,5 @@
 import net from 'node:net';
-import type { PoolConnection } from './connection-pool.ts';
+import { DatabaseError, type PoolConnection } from './connection-pool.ts';
 
 /** Dead peers are found out in the end, whatever firewalls forget. */
 const KEEPALIVE_MS = 60_000;
@@ -9,17 +9,21 @@ export function keptSocket(): net.Socket {
   return new net.Socket().setNoDelay(true).setKeepAlive(true, KEEPALIVE_MS);
 }
 
-/** Destroys the connection when the signal is aborted while it is being opened, which is an error then. */
+/**
+ * Destroys the connection when the signal is aborted while it is being opened, which is an error then, whether
+ * or not `open` notices.
+ */
 export async function openUntilAborted<C extends PoolConnection>(
   connection: C,
   signal: AbortSignal,
   open: () => Promise<void>,
 ): Promise<C> {
-  const abort = (): void => connection.destroy();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(new DatabaseError('given up'));
   signal.addEventListener('abort', abort);
   try {
     signal.throwIfAborted();
-    await open();
+    await Promise.race([open(), aborted]);
     signal.throwIfAborted();
     return connection;
   } catch (error) {

@@ -34,7 +34,7 @@ export async function connectSqlite(
 
 class SqliteConnection implements SqlConnection {
   readonly #thread: Worker;
-  readonly opened: Promise<void>;
+  readonly #opened = Promise.withResolvers<void>();
   #waiting: PromiseWithResolvers<SqlResult> | null = null;
   #requestId = 0;
   isEnded = false;
@@ -44,22 +44,20 @@ class SqliteConnection implements SqlConnection {
     this.#thread = thread;
     // It does not keep a worker alive that is done.
     thread.unref();
-    const opened = Promise.withResolvers<void>();
-    this.opened = opened.promise;
-    this.opened.catch(() => {});
-    const fail = (error: Error): void => {
-      this.isEnded = true;
-      opened.reject(error);
-      this.#waiting?.reject(error);
-      this.#waiting = null;
-      this.#onEnd();
-    };
+    this.#opened.promise.catch(() => {});
     thread.on('message', (reply: SqliteReply) => {
-      if (reply.kind === 'opened') opened.resolve();
+      if (reply.kind === 'opened') this.#opened.resolve();
       else this.#answered(reply);
     });
-    thread.on('error', fail);
-    thread.on('exit', () => fail(new DatabaseError('the thread of the database has ended')));
+    thread.on('error', (error: Error) => this.#fail(error));
+    thread.on('exit', () => {
+      this.#fail(new DatabaseError('the thread of the database has ended'));
+      this.#onEnd();
+    });
+  }
+
+  get opened(): Promise<void> {
+    return this.#opened.promise;
   }
 
   onEnd(listener: () => void): void {
@@ -78,10 +76,17 @@ class SqliteConnection implements SqlConnection {
     this.destroy();
   }
 
-  /** A query that is on its way is interrupted only when SQLite comes back from it. */
+  /** The thread ends when SQLite comes back from what it is doing; nobody waits for that. */
   destroy(): void {
-    this.isEnded = true;
+    this.#fail(new DatabaseError('given up'));
     void this.#thread.terminate();
+  }
+
+  #fail(error: Error): void {
+    this.isEnded = true;
+    this.#opened.reject(error);
+    this.#waiting?.reject(error);
+    this.#waiting = null;
   }
 
   #answered(reply: Exclude<SqliteReply, { kind: 'opened' }>): void {

@@ -70,6 +70,15 @@ test('double quotes are quotes of texts; columns of other types', async () => {
   });
 });
 
+test('who is found by another spelling gets the name that the table has', async () => {
+  const passwordQuery = "SELECT username AS user, password FROM users WHERE username = '%u'";
+  const accented = Buffer.from('álice', 'utf8').toString('latin1');
+  const spellings = ['ALICE', 'alice ', accented].map((name) => verifyQuery(name, 'alice pass'));
+  const answers = await asked(lab.settings({ passwordQuery }), ...spellings);
+  const found = { kind: 'ok', fields: new Map([['user', 'alice']]) };
+  expect(answers).toEqual([found, found, found]);
+});
+
 test('what gives no rows is no query of users', async () => {
   const passwordQuery = "SET @x = '%u'";
   const [answer] = await asked(lab.settings({ passwordQuery }), verifyQuery('a@b', 'x'));
