@@ -1,22 +1,20 @@
-import { randomBytes } from 'node:crypto';
 import type net from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { Counter } from '../shared/memory/counters.ts';
 import type { ListedSession, ServiceAddress } from '../shared/messages.ts';
+import type { StoredScramKeys } from '../shared/passwords/scram-secret.ts';
 import type { ProxyHeader } from '../shared/wire/proxy-header.ts';
-import { type LoginNames, loginNames } from './auth/login-names.ts';
-import type { LoginReceipt, LoginRoute } from './auth/login-route.ts';
+import type { LoginRoute } from './auth/login-route.ts';
 import { BackendLink, type LinkOwner } from './backend-link.ts';
+import { backendLogin, ClientLogin, type LoginOwner } from './client-login.ts';
 import { ClientOpening } from './client-opening.ts';
 import { ownAccepted, ownUnread, type SocketOwner } from './owned-socket.ts';
 import type { EndReason } from './protocols/end-reason.ts';
 import {
-  type BackendLogin,
   type ClientEngine,
   type ClientSink,
   type Credentials,
   type ForwardedIdentity,
-  isPasswordRefusal,
   LOGGED_OUT,
   type LoginAccepted,
   type LoginFailure,
@@ -34,9 +32,6 @@ const LINGER_MS = 2000;
 /** When one side has closed its half, the other may go on for so long without moving a byte. */
 const HALF_CLOSED_IDLE_MS = 60_000;
 
-/** 24 characters. */
-const SCRAM_NONCE_BYTES = 18;
-
 const Phase = {
   prelogin: 'prelogin',
   relaying: 'relaying',
@@ -47,22 +42,21 @@ const Phase = {
 type Phase = (typeof Phase)[keyof typeof Phase];
 
 /** One client connection, from accept to close. */
-export class Session implements SocketOwner, ClientSink, LinkOwner {
+export class Session implements SocketOwner, ClientSink, LoginOwner, LinkOwner {
   readonly #context: WorkerContext;
   /** The TCP connection, or TLS on top of it once it has begun. */
   #client: net.Socket;
   #wantsTls = false;
   /** Null once it is logged in; what is asked for later is in the three below. */
   #opening: ClientOpening | null;
+  /** Null as well when our last word was said. */
+  #login: ClientLogin | null;
   #sessionId = '';
   #remoteIp = '';
   #remotePort = 0;
   #engine: ClientEngine | null = null;
   #link: BackendLink | null = null;
   #watch: StreamWatch | null = null;
-  #credentials: Credentials | null = null;
-  /** Of a login that the backend judges. */
-  #receipt: LoginReceipt | null = null;
   #user = '';
   #names: LoginRoute['names'] = {};
   #phase: Phase = Phase.prelogin;
@@ -88,6 +82,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#client = client;
     const opening = new ClientOpening(context, service, client, header);
     this.#opening = opening;
+    this.#login = new ClientLogin(context, opening, this);
     this.#learn();
     context.counters.add(Counter.accepted);
     context.sessions.add(this);
@@ -98,7 +93,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
       this.#refuseConnection(isImplicitTls);
       return;
     }
-    this.#timer = setTimeout(preloginTimeout, PRELOGIN_TIMEOUT_MS, this);
+    this.#timer = setTimeout(Session.#preloginTimeout, PRELOGIN_TIMEOUT_MS, this);
     if (isImplicitTls) {
       this.#startHandshake();
     } else {
@@ -219,129 +214,18 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   login(credentials: Credentials): void {
     this.#client.pause();
-    this.#credentials = { ...credentials, password: '' };
-    const names = this.#loginNames(credentials.user, credentials.authzid);
-    if (names === null) {
-      this.refuseLater('');
-      return;
-    }
-    this.#user = names.user;
     this.#sinceMs = Date.now();
-    this.#authenticate(names, credentials).catch((error) => this.onFault(error));
-  }
-
-  #loginNames(name: string, authzid: string): LoginNames | null {
-    const { userNameRules, settings } = this.#context;
-    return loginNames(name, authzid, userNameRules, settings.auth.masterUserSeparator);
-  }
-
-  async #authenticate(names: LoginNames, credentials: Credentials): Promise<void> {
-    const engine = this.#engine;
-    const { auth, protocol } = this.#context;
-    const { facts } = this.#opening!;
-    const verdict = await auth.authenticate({
-      ...names,
-      ...{ credentials, protocol: protocol.name, facts },
-    });
-    if (!this.#isStillLoggingIn(engine)) return;
-    if (verdict.kind === 'route') {
-      this.#receipt = verdict.receipt;
-      this.#connect(verdict.route);
-    } else {
-      this.#refuseLogin(verdict.failure, verdict.detail);
-    }
-  }
-
-  /** The client may have gone while something was awaited, or been told to go. */
-  #isStillLoggingIn(engine: ClientEngine | null): boolean {
-    return this.#engine === engine && this.#phase === Phase.prelogin;
+    this.#login!.start(credentials);
   }
 
   findScramKeys(user: string, authzid: string): void {
     this.#client.pause();
-    const mechanism = 'SCRAM-SHA-256';
-    this.#credentials = { user, authzid, mechanism, password: '', isProven: false };
-    const names = this.#loginNames(user, authzid);
-    if (names === null) {
-      this.refuseLater('');
-      return;
-    }
-    this.#user = names.user;
-    this.#findScramKeys(names, user).catch((error) => this.onFault(error));
-  }
-
-  async #findScramKeys(names: LoginNames, originalUser: string): Promise<void> {
-    const engine = this.#engine!;
-    const { auth, protocol } = this.#context;
-    const { facts } = this.#opening!;
-    const request = { ...names, originalUser, protocol: protocol.name, facts };
-    const verdict = await auth.findScramKeys(request);
-    if (!this.#isStillLoggingIn(engine)) return;
-    if (verdict.kind === 'failed') {
-      this.#refuseLogin(verdict.failure, verdict.detail);
-      return;
-    }
-    engine.scramKeys(verdict.keys, randomBytes(SCRAM_NONCE_BYTES).toString('base64'));
-    this.#flush();
-    if (!engine.isPending && this.#phase === Phase.prelogin) this.#client.resume();
-  }
-
-  #connect(route: LoginRoute): void {
-    const context = this.#context;
-    const { facts, forward } = this.#opening!;
-    this.#user = route.user;
-    this.#names = route.names;
-    const login: BackendLogin = {
-      user: route.backendUser,
-      password: route.password,
-      master: route.master,
-      mechanism: route.mechanism,
-      isNoAuth: route.isNoAuth,
-      startTls: (route.tls ?? context.backend.tls) === 'starttls',
-      mayPipeline: route.mayPipeline,
-      hostname: context.settings.hostname,
-      sendIdentity: route.sendIdentity,
-      facts,
-      forward: [...forward, ...route.forward],
-      hints: this.#engine!.hints,
-    };
-    const link = new BackendLink(context, login, route, this.#client, this);
-    this.#link = link;
-    if (facts.ttl <= 1) {
-      link.abandon();
-      this.linkFailed({ kind: 'remote-config' }, 'proxying appears to be looping (TTL=0)');
-      return;
-    }
-    link.start();
-  }
-
-  /** No backend was asked. */
-  #refuseLogin(failure: LoginFailure, detail: string): void {
-    const { log, counters } = this.#context;
-    const isFailure = failure.kind === 'unavailable' || failure.kind === 'internal';
-    const mechanism = this.#credentials?.mechanism;
-    const fields = { ...this.#logFields(), user: this.#user, mechanism, detail };
-    counters.add(isFailure ? Counter.loginsFailed : Counter.loginsRefused);
-    if (isFailure) log.error(fields, 'login failed');
-    else log.info(fields, 'login refused');
-    this.#failLogin(failure);
+    this.#login!.findScramKeys(user, authzid);
   }
 
   refuseLater(user: string): void {
     this.#client.pause();
-    this.#context.counters.add(Counter.loginsRefused);
-    const fields = { ...this.#logFields(), user: user === '' ? this.#credentials?.user : user };
-    const what = user === '' ? 'not a possible user name or password' : 'not the password';
-    this.#context.log.info(fields, `login refused: ${what}`);
-    this.#credentials = null;
-    const named = user === '' ? '' : (this.#loginNames(user, '')?.authUser ?? '');
-    this.#refuse(named).catch((error) => this.onFault(error));
-  }
-
-  async #refuse(user: string): Promise<void> {
-    const engine = this.#engine;
-    await this.#context.auth.refuse(user, this.#opening!.facts);
-    if (this.#isStillLoggingIn(engine)) this.#failLogin({ kind: 'auth' });
+    this.#login!.refuseLater(user);
   }
 
   identify(identity: ForwardedIdentity): void {
@@ -383,6 +267,34 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     }
   }
 
+  // Login
+
+  loginRouted(route: LoginRoute): void {
+    const context = this.#context;
+    this.#user = route.user;
+    this.#names = route.names;
+    const login = backendLogin(context, this.#opening!, route, this.#engine!.hints);
+    this.#link = new BackendLink(context, login, route, this.#client, this);
+    this.#link.start();
+  }
+
+  scramKeysFound(keys: StoredScramKeys, nonce: string): void {
+    this.#engine!.scramKeys(keys, nonce);
+    this.#goOn();
+  }
+
+  loginRefused(failure: LoginFailure): void {
+    this.#user = '';
+    this.#engine!.loginFailed(failure);
+    this.#goOn();
+  }
+
+  /** Reads the client again, unless it has said more than one thing that takes time. */
+  #goOn(): void {
+    this.#flush();
+    if (this.#engine?.isPending === false && this.#phase === Phase.prelogin) this.#client.resume();
+  }
+
   // Link
 
   linkForward(bytes: string): void {
@@ -391,11 +303,10 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
 
   linkAccepted(accepted: LoginAccepted, rest: Buffer | null): void {
     const { reply, pipelined } = this.#engine!.takeOver(accepted);
-    const context = this.#context;
     this.#engine = null;
     this.#phase = Phase.relaying;
     this.#sinceMs = Date.now();
-    this.#watch = context.protocol.createWatch();
+    this.#watch = this.#context.protocol.createWatch();
     clearTimeout(this.#timer ?? undefined);
     this.#timer = null;
     this.#client.write(rest === null ? reply : reply + rest.toString('latin1'), 'latin1');
@@ -407,53 +318,16 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#client.resume();
     this.#opening?.leave();
     this.#opening = null;
-    context.counters.add(Counter.loginsOk);
-    this.#logLogin();
-    this.#credentials = null;
-    if (this.#receipt !== null) context.auth.backendAnswered(this.#receipt, true);
-    this.#receipt = null;
+    this.#login?.accepted(this.#link!);
+    this.#login = null;
   }
 
   linkFailed(failure: LoginFailure, detail: string): void {
-    const { log, counters } = this.#context;
     const link = this.#link;
     // The client may have gone meanwhile.
     if (link === null) return;
-    const fields = {
-      ...this.#logFields(),
-      user: this.#user,
-      mechanism: this.#credentials?.mechanism,
-      backend: link.ip,
-      attempts: link.attempts,
-      detail,
-    };
-    const isRefusal = failure.kind === 'auth' || failure.kind === 'auth-reply';
-    counters.add(isRefusal ? Counter.loginsRefused : Counter.loginsFailed);
-    if (isRefusal) log.info(fields, 'login refused by backend');
-    else log.error(fields, 'login failed');
     this.#link = null;
-    const receipt = this.#receipt;
-    this.#receipt = null;
-    const isGuess = receipt !== null && isPasswordRefusal(failure);
-    const waitMs = isGuess ? this.#context.auth.backendAnswered(receipt, false) : 0;
-    if (waitMs > 0) setTimeout(answerRefusal, waitMs, this, this.#engine, failure);
-    else this.#failLogin(failure);
-  }
-
-  /** auth_failure_delay is over. */
-  answerRefusal(engine: ClientEngine | null, failure: LoginFailure): void {
-    if (this.#isStillLoggingIn(engine)) this.#failLogin(failure);
-  }
-
-  /** Answers a login that did not come off and goes on reading the client. */
-  #failLogin(failure: LoginFailure): void {
-    this.#credentials = null;
-    this.#user = '';
-    const engine = this.#engine;
-    if (engine === null) return;
-    engine.loginFailed(failure);
-    this.#flush();
-    if (!engine.isPending && this.#phase === Phase.prelogin) this.#client.resume();
+    this.#login?.failed(link, failure, detail);
   }
 
   linkRead(chunk: Buffer): boolean {
@@ -480,15 +354,16 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     this.#client.end();
     this.#client.resume();
     this.#unsentBytes = this.#client.writableLength;
-    this.#timer ??= setInterval(unsentCheck, HALF_CLOSED_IDLE_MS, this);
+    this.#timer ??= setInterval(Session.#unsentCheck, HALF_CLOSED_IDLE_MS, this);
   }
 
   /** The client must take what is queued for it, or it loses it. */
-  unsentCheck(): void {
-    const unsentBytes = this.#client.writableLength;
-    if (unsentBytes === this.#unsentBytes) this.#end('does not read what the backend left for it');
-    this.#unsentBytes = unsentBytes;
-  }
+  static readonly #unsentCheck = (session: Session): void => {
+    const unsentBytes = session.#client.writableLength;
+    const isStuck = unsentBytes === session.#unsentBytes;
+    if (isStuck) session.#end('does not read what the backend left for it');
+    session.#unsentBytes = unsentBytes;
+  };
 
   /** The session is logged in, or is being so, under this name, or has it as an alternative one. */
   hasName(field: string, value: string): boolean {
@@ -522,21 +397,21 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   /** The client has closed its half: the backend may finish, but not idle. */
   #halfClosed(): void {
     this.#hasMoved = false;
-    this.#timer ??= setInterval(halfClosedCheck, HALF_CLOSED_IDLE_MS, this);
+    this.#timer ??= setInterval(Session.#halfClosedCheck, HALF_CLOSED_IDLE_MS, this);
   }
 
-  halfClosedCheck(): void {
-    if (this.#hasMoved) this.#hasMoved = false;
-    else this.#end('half closed and idle');
-  }
+  static readonly #halfClosedCheck = (session: Session): void => {
+    if (session.#hasMoved) session.#hasMoved = false;
+    else session.#end('half closed and idle');
+  };
 
   // Ending
 
-  preloginTimeout(): void {
-    if (this.#phase !== Phase.prelogin) return;
-    this.#context.counters.add(Counter.timedOut);
-    this.#sayGoodbye('inactivity');
-  }
+  static readonly #preloginTimeout = (session: Session): void => {
+    if (session.#phase !== Phase.prelogin) return;
+    session.#context.counters.add(Counter.timedOut);
+    session.#sayGoodbye('inactivity');
+  };
 
   /** The process stops. */
   stop(): void {
@@ -565,6 +440,7 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   #linger(): void {
     this.#phase = Phase.closing;
     this.#engine = null;
+    this.#abandonLogin();
     this.#watch = null;
     this.#link?.abandon();
     this.#link = null;
@@ -576,12 +452,12 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
   #startLinger(): void {
     if (this.#phase !== Phase.closing) return;
     clearTimeout(this.#timer ?? undefined);
-    this.#timer = setTimeout(lingerTimeout, LINGER_MS, this);
+    this.#timer = setTimeout(Session.#lingerTimeout, LINGER_MS, this);
   }
 
-  lingerTimeout(): void {
-    this.#end(this.#closeReason);
-  }
+  static readonly #lingerTimeout = (session: Session): void => {
+    session.#end(session.#closeReason);
+  };
 
   #end(reason: string): void {
     if (this.#phase === Phase.closed) return;
@@ -597,46 +473,20 @@ export class Session implements SocketOwner, ClientSink, LinkOwner {
     clearTimeout(this.#timer ?? undefined);
     this.#timer = null;
     this.#engine = null;
-    this.#credentials = null;
+    this.#abandonLogin();
     this.#client.destroy();
     this.#link?.abandon();
     this.#link = null;
     sessions.delete(this);
   }
 
+  #abandonLogin(): void {
+    this.#login?.abandon();
+    this.#login = null;
+  }
+
   #logFields(): { session: string; protocol: string; client: string } {
     const client = `${this.#remoteIp}:${this.#remotePort}`;
     return { session: this.#sessionId, protocol: this.#context.protocol.name, client };
   }
-
-  #logLogin(): void {
-    const link = this.#link!;
-    this.#context.log.info(
-      {
-        ...this.#logFields(),
-        user: this.#user,
-        mechanism: this.#credentials?.mechanism,
-        backend: link.ip,
-        attempts: link.attempts,
-        ms: link.stages,
-      },
-      'login',
-    );
-  }
-}
-
-function preloginTimeout(session: Session): void {
-  session.preloginTimeout();
-}
-function lingerTimeout(session: Session): void {
-  session.lingerTimeout();
-}
-function halfClosedCheck(session: Session): void {
-  session.halfClosedCheck();
-}
-function unsentCheck(session: Session): void {
-  session.unsentCheck();
-}
-function answerRefusal(session: Session, engine: ClientEngine | null, failure: LoginFailure): void {
-  session.answerRefusal(engine, failure);
 }

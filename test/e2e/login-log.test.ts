@@ -48,7 +48,7 @@ test.each(['imap', 'pop3'] as const)(
       mechanism: expect.stringMatching(/^[A-Z/]+$/),
     });
     const stages = line['ms'] as Record<string, unknown>;
-    expect(Object.keys(stages)).toEqual(['lookup', 'connect', 'greeting', 'auth']);
+    expect(Object.keys(stages)).toEqual(['lookup', 'connect', 'tls', 'greeting', 'auth']);
     for (const ms of Object.values(stages)) {
       expect(ms).toBeGreaterThanOrEqual(0);
       expect(ms).toBeLessThan(10_000);
