@@ -353,8 +353,13 @@ function toFailure(
       return authFailure('unknown user');
     case 'mismatch': {
       const { challenge, isUndelayed } = answer;
-      const shown = challenge === undefined ? {} : { challenge };
-      const detail = challenge === undefined ? 'wrong password' : 'token refused';
+      const reason = reasonText(answer.reason ?? '');
+      const shown = {
+        ...(challenge === undefined ? {} : { challenge }),
+        ...(reason === '' ? {} : { reason }),
+      };
+      const refused = `token refused${answer.detail === undefined ? '' : `: ${answer.detail}`}`;
+      const detail = challenge === undefined ? 'wrong password' : refused;
       return { kind: 'failed', failure: { kind: 'auth', ...shown }, detail, isUndelayed };
     }
     case 'disabled':

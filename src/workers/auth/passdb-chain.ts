@@ -18,8 +18,17 @@ export type ChainAnswer =
     }
   /** No database has the user. */
   | { readonly kind: 'unknown-user' }
-  /** `challenge`: of an OAuth database; `isUndelayed`: the user's database says nodelay. */
-  | { readonly kind: 'mismatch'; readonly challenge?: string; readonly isUndelayed: boolean }
+  /**
+   * `challenge`: of an OAuth database, `detail` why, for the log; `isUndelayed`: the user's database says nodelay;
+   * `reason`: its text for the client.
+   */
+  | {
+      readonly kind: 'mismatch';
+      readonly challenge?: string;
+      readonly detail?: string;
+      readonly reason?: string;
+      readonly isUndelayed: boolean;
+    }
   | { readonly kind: 'disabled' | 'expired'; readonly reason?: string }
   | { readonly kind: 'failed'; readonly detail: string };
 
@@ -66,12 +75,20 @@ function mismatch(
   query: PassdbQuery,
 ): ChainAnswer {
   const earlier = before.kind === 'mismatch' ? before : null;
-  const challenge = answer.kind === 'bad-token' ? answer.challenge : earlier?.challenge;
+  const token = answer.kind === 'bad-token' ? answer : earlier;
   const given = answer.kind === 'mismatch' ? (answer.fields ?? new Map()) : new Map();
   const fields = withDefaults(given, settings, query);
   const isUndelayed =
     earlier?.isUndelayed === true || (fields !== null && isSet(fields, 'nodelay'));
-  return { kind: 'mismatch', isUndelayed, ...(challenge === undefined ? {} : { challenge }) };
+  // Not of the fields: a text that goes with nologin tells nothing to who does not know the password.
+  const reason = answer.kind === 'mismatch' ? (answer.reason ?? earlier?.reason) : earlier?.reason;
+  return {
+    kind: 'mismatch',
+    isUndelayed,
+    ...(token?.challenge === undefined ? {} : { challenge: token.challenge }),
+    ...(token?.detail === undefined ? {} : { detail: token.detail }),
+    ...(reason === undefined ? {} : { reason }),
+  };
 }
 
 /** Commands of a protocol (LOGIN, USER/PASS) bring a password as PLAIN does. */

@@ -41,7 +41,13 @@ export type PassdbAnswer =
   /** The next database is asked. */
   | { readonly kind: 'unknown-user' }
   /** The user is here, and the secret is not its own. The next database is asked, as Dovecot does. */
-  | { readonly kind: 'mismatch'; readonly fields?: PassdbFields }
+  | {
+      readonly kind: 'mismatch';
+      /** Only `nodelay` counts. */
+      readonly fields?: PassdbFields;
+      /** For the client, whoever it is: only where the database means it to be. As in LoginFailure. */
+      readonly reason?: string;
+    }
   /** nologin, or a password that has expired; nobody else is asked. `reason` as in LoginFailure. */
   | { readonly kind: 'disabled' | 'expired'; readonly reason?: string }
   /**

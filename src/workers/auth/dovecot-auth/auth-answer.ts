@@ -44,8 +44,7 @@ export function failAnswer(args: readonly string[]): PassdbAnswer {
   if (isOneOf('pass_expired', 'pass_expired')) return { kind: 'expired', ...withReason };
   const fields = userFields(all);
   for (const flag of ['user', 'authz', 'reason']) fields.delete(flag);
-  if (reason !== '') fields.set('reason', reason);
-  return fields.size === 0 ? { kind: 'mismatch' } : { kind: 'mismatch', fields };
+  return { kind: 'mismatch', ...(fields.size === 0 ? {} : { fields }), ...withReason };
 }
 
 function userFields(all: PassdbFields): Map<string, string> {

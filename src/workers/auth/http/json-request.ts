@@ -61,8 +61,7 @@ export function jsonAnswer(response: HttpResponse, showsReason: boolean): Passdb
       return { kind: 'unknown-user' };
     case 'mismatch': {
       const all = readFields(fields ?? {});
-      if ('reason' in shown) all.set('reason', shown.reason);
-      return all.size === 0 ? { kind: 'mismatch' } : { kind: 'mismatch', fields: all };
+      return { kind: 'mismatch', ...(all.size === 0 ? {} : { fields: all }), ...shown };
     }
     case 'disabled':
     case 'expired':

@@ -64,9 +64,7 @@ export function nginxAnswer(response: HttpResponse, options: NginxAnswerOptions)
     return { kind: 'failed', detail: reasonText(`Auth-Error-Code ${code}: ${status}`) };
   }
   const reason = options.showsReason ? reasonText(status) : '';
-  return reason === ''
-    ? { kind: 'mismatch' }
-    : { kind: 'mismatch', fields: new Map([['reason', reason]]) };
+  return reason === '' ? { kind: 'mismatch' } : { kind: 'mismatch', reason };
 }
 
 function okFields(
