@@ -41,6 +41,12 @@ export function saslResponse(login: SaslLogin, namesUser = false): string {
   }
 }
 
+/** All messages of the client, base64: LOGIN gives name and password one by one, and knows no master users. */
+export function saslResponses(login: SaslLogin): string[] {
+  if (login.mechanism !== 'LOGIN') return [saslResponse(login)];
+  return [encodeBase64(login.user), encodeBase64(login.password)];
+}
+
 function gs2Name(name: string): string {
   return name.replaceAll('=', '=3D').replaceAll(',', '=2C');
 }

@@ -2,7 +2,7 @@ import { smtpLimits } from '../../../shared/limits.ts';
 import {
   answerToErrorChallenge,
   mechanismName,
-  saslResponse,
+  saslResponses,
 } from '../../../shared/wire/sasl-client.ts';
 import {
   formatSmtpReply,
@@ -14,7 +14,7 @@ import { xclientCommands } from '../smtp-xclient.ts';
 
 /**
  * What the next reply answers; the EHLOs are the first one, the one behind STARTTLS, the one behind XCLIENT, and
- * the one in the client's own name. `auth-continue`: AUTH whose response was not sent yet.
+ * the one in the client's own name. `auth-continue`: AUTH whose responses were not all sent yet.
  */
 type Phase =
   | 'ehlo'
@@ -38,6 +38,8 @@ export class SubmissionBackend extends LoginBackend<Phase> {
   #owedReplies = 0;
   #isNoAuthKnown = false;
   #hasAnsweredError = false;
+  /** What each 334 gets. */
+  #responses: string[] = [];
 
   override tlsStarted(): void {
     this.#sendEhlo('tls-ehlo', this.login.hostname);
@@ -76,7 +78,7 @@ export class SubmissionBackend extends LoginBackend<Phase> {
         this.#receiveXclientReply(reply);
         break;
       case 'auth-continue':
-        if (reply.code === 334) this.#sendLast('auth', `${saslResponse(this.login)}\r\n`);
+        if (reply.code === 334) this.#sendResponse();
         else this.#receiveVerdict(reply);
         break;
       case 'auth':
@@ -195,10 +197,23 @@ export class SubmissionBackend extends LoginBackend<Phase> {
       this.fail({ kind: 'remote-config' }, `AUTH ${name} not advertised`);
       return;
     }
-    const response = saslResponse(this.login);
+    if (name === 'LOGIN' && this.login.master !== '') {
+      this.fail({ kind: 'internal' }, 'AUTH LOGIN cannot say whom a master user logs in');
+      return;
+    }
+    this.#responses = saslResponses(this.login);
+    const [response = '', ...others] = this.#responses;
     const command = `AUTH ${name} ${response === '' ? '=' : response}`;
-    if (command.length <= smtpLimits.commandBytes) this.#sendLast('auth', `${command}\r\n`);
-    else this.#sendLast('auth-continue', `AUTH ${name}\r\n`);
+    if (others.length === 0 && command.length <= smtpLimits.commandBytes) {
+      this.#sendLast('auth', `${command}\r\n`);
+    } else {
+      this.#sendLast('auth-continue', `AUTH ${name}\r\n`);
+    }
+  }
+
+  #sendResponse(): void {
+    const response = this.#responses.shift();
+    this.#sendLast(this.#responses.length === 0 ? 'auth' : 'auth-continue', `${response}\r\n`);
   }
 
   /** With an OAuth mechanism the backend tells why, and refuses when it has got an answer. */

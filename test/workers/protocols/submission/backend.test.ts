@@ -278,6 +278,29 @@ describe('AUTH', () => {
     expect(backend.failure).toEqual({ kind: 'auth-reply', line: '535 5.7.8 no' });
   });
 
+  test('LOGIN: each response waits for its prompt', () => {
+    const backend = answered({ mechanism: 'LOGIN', password: 'Zq9' }, 'AUTH LOGIN PLAIN');
+    expect(sent(backend)).toBe('AUTH LOGIN\r\n');
+    expect(backend.receive('334 VXNlcm5hbWU6\r\n')).toBe('YWxpY2U=\r\n');
+    expect(backend.receive('334 UGFzc3dvcmQ6\r\n')).toBe('WnE5\r\n');
+    backend.receive('535 5.7.8 not WnE5\r\n');
+    expect(backend.failure).toEqual({ kind: 'auth-reply', line: '535 5.7.8 not WnE5' });
+    expect(backend.detail).not.toContain('WnE5');
+  });
+
+  test('LOGIN would log in the master user itself', () => {
+    const backend = answered({ mechanism: 'LOGIN', master: 'master' }, 'AUTH LOGIN PLAIN');
+    expect(sent(backend)).toBe('');
+    expect(backend.failure).toEqual({ kind: 'internal' });
+  });
+
+  test('LOGIN: nobody is logged in before the password was sent', () => {
+    const backend = answered({ mechanism: 'LOGIN' }, 'AUTH LOGIN');
+    backend.receive('334 \r\n235 2.7.0 in\r\n');
+    expect(backend.acceptance).toBeNull();
+    expect(backend.failure).toEqual({ kind: 'protocol' });
+  });
+
   test('a challenge that makes no sense', () => {
     const backend = answered({}, 'AUTH PLAIN');
     expect(backend.receive('334 \r\n')).toContain('AUTH PLAIN');
