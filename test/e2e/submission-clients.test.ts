@@ -180,6 +180,17 @@ test('openssl s_client -starttls smtp', async () => {
   expect(said).toContain('221 2.0.0 Bye');
 });
 
+test('commands in the clear behind STARTTLS are never taken: the connection ends', async () => {
+  const client = await RawClient.open(front.ip, front.port());
+  await client.until(/ready\.\r\n/);
+  client.send('STARTTLS\r\nEHLO client.test\r\nAUTH PLAIN AGluamVjdGVkAHBhc3M=\r\n');
+  expect(await client.untilEnd()).toBe('220 2.0.0 Begin TLS negotiation now.\r\n');
+  await front.director.waitForLog('the end', ({ msg }) => {
+    return msg === 'input in the clear behind STARTTLS';
+  });
+  expect(front.director.log.filter(({ user }) => user === 'injected')).toEqual([]);
+});
+
 test('commands pipelined behind AUTH are answered by the backend, in order, once', async () => {
   const client = await RawClient.open(front.ip, front.port());
   await client.until(/^220 front\.test Postilion ready\.\r\n/);
