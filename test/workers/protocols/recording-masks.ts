@@ -1,6 +1,7 @@
 import type {
   BackendLogin,
   ClientEngineOptions,
+  LoginFailure,
   LoginProtocolName,
 } from '../../../src/workers/protocols/engine.ts';
 import type { RecordedCase, Transcript } from './recording-player.ts';
@@ -51,12 +52,16 @@ export const RECORDED_ROUTES: Readonly<Record<string, Partial<BackendLogin>>> = 
   frank: { master: 'proxymaster', password: 'masterpass' },
 };
 
+/** Cases in which no backend is asked, and how the recorded proxy's user database failed the logins. */
+export const JUDGED_BY_US: Readonly<Record<string, LoginFailure>> = {
+  'proxy-imap/nologin': { kind: 'disabled' },
+  'proxy-imap/local-failure-delays': { kind: 'auth' },
+};
+
 /** Recorded cases that our engines cannot play, with the reason. */
 export const SKIPPED: Readonly<Record<string, string>> = {
   'proxy-imap/backend-starttls': 'we give no ID in the clear, and ask for capabilities again',
   'proxy-imap/backend-starttls-cert-invalid': 'the certificate is the socket’s',
-  'proxy-imap/nologin': 'passdb field nologin',
-  'proxy-imap/local-failure-delays': 'the password is checked by the proxy, and delays are timed',
   'proxy-imap/loop-to-self': 'the recorded server crashes; loops are the session’s to find',
   'proxy-pop3/loop-to-self': 'the recorded server crashes; loops are the session’s to find',
 };

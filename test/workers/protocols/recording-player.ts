@@ -97,6 +97,8 @@ export interface PlayOptions {
   readonly sendIdentity: boolean;
   /** What a user database says of users, if anything. */
   readonly routes: Readonly<Record<string, Partial<BackendLogin>>>;
+  /** How every login of the case fails without a backend; null: backends are asked. */
+  readonly failure: LoginFailure | null;
   readonly split: (text: string) => Buffer[];
 }
 
@@ -205,6 +207,10 @@ class RecordingPlayer {
     const normalised = normaliseUser(user, defaultUserNameRules);
     if (normalised === null) {
       this.#client.loginFailed({ kind: 'auth' });
+      return;
+    }
+    if (this.#options.failure !== null) {
+      this.#client.loginFailed(this.#options.failure);
       return;
     }
     this.#user = normalised;

@@ -8,6 +8,7 @@ import { submissionProtocol } from '../../../src/workers/protocols/submission/pr
 import { cut, everyByte } from './engine-harness.ts';
 import {
   ENGINE_OPTIONS,
+  JUDGED_BY_US,
   masked,
   protocolOf,
   RECORDED_ROUTES,
@@ -61,6 +62,7 @@ function replayOf(file: string, recorded: RecordedCase): Replay {
           },
           engineOptions: ENGINE_OPTIONS,
           routes: RECORDED_ROUTES,
+          failure: JUDGED_BY_US[id] ?? null,
           sendIdentity: !WITHOUT_IDENTITY.has(recorded.name),
           split,
         }),
