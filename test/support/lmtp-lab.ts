@@ -15,7 +15,7 @@ export const LMTP_PORT = 23024;
 const REPLY_DEADLINE_MS = 15_000;
 
 /** Dovecot's lmtp beside IMAP and POP3; what it logs of a delivery has the session. */
-function lmtpConfig({ directory }: DovecotFacts): string {
+export function lmtpConfig({ directory }: DovecotFacts): string {
   return `
 protocols = imap pop3 lmtp
 postmaster_address = postmaster@example.test

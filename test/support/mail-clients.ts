@@ -9,8 +9,24 @@ export async function pythonClient(
   script: string,
   ...args: (string | number)[]
 ): Promise<Record<string, unknown>> {
-  const python = await requireProgram('python3', ['python3']);
-  const output = await outputOf(python, [CLIENTS + script, ...args.map(String)], {
+  return await runScript(await requireProgram('python3', ['python3']), script, args);
+}
+
+/** As pythonClient(), by Debian's own Python, which has the modules of Debian's packages. */
+export async function debianPythonClient(
+  script: string,
+  ...args: (string | number)[]
+): Promise<Record<string, unknown>> {
+  return await runScript('/usr/bin/python3', script, args);
+}
+
+async function runScript(
+  python: string,
+  script: string,
+  args: readonly (string | number)[],
+): Promise<Record<string, unknown>> {
+  // Warnings of modules that are older than the Python are none of ours.
+  const output = await outputOf(python, ['-W', 'ignore', CLIENTS + script, ...args.map(String)], {
     deadlineMs: DEADLINE_SECS * 1000,
   });
   return JSON.parse(output) as Record<string, unknown>;
