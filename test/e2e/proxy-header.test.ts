@@ -23,6 +23,14 @@ const MAX_PRELOGIN = 3;
 const DEADLINE_MS = 10_000;
 const GREETING = /^\* OK \[CAPABILITY .*\] Postilion ready\.\r\n/;
 
+/** What each says first; ManageSieve: last. */
+const OTHER_PROTOCOLS = [
+  { protocol: 'pop3', greeting: /^\+OK Postilion ready\.\r\n/, quit: 'QUIT\r\n' },
+  { protocol: 'submission', greeting: /^220 .*\r\n/, quit: 'QUIT\r\n' },
+  { protocol: 'lmtp', greeting: /^220 .*\r\n/, quit: 'QUIT\r\n' },
+  { protocol: 'managesieve', greeting: /^OK .*\r\n/m, quit: 'LOGOUT\r\n' },
+] as const;
+
 let backend: EmbeddedBackend;
 let front: TlsFront;
 
@@ -38,6 +46,7 @@ beforeAll(async () => {
         { protocol: 'imap', listen, haproxy: true },
         { protocol: 'imap', listen, haproxy: true, tls: 'implicit' },
         { protocol: 'imap', listen },
+        ...OTHER_PROTOCOLS.map(({ protocol }) => ({ protocol, listen, haproxy: true })),
       ],
       disable_plaintext_auth: false,
       haproxy_trusted_networks: [BALANCER_IP],
@@ -240,6 +249,31 @@ describe('the client of the header is the client', () => {
       expect(sessionId === uniqueId).toBe(isTaken);
       expect(sessionId).not.toBe('');
     }
+  });
+});
+
+describe.each(OTHER_PROTOCOLS)('$protocol', ({ protocol, greeting, quit }) => {
+  const open = async (): Promise<RawClient> => {
+    return await RawClient.open(LISTEN_IP, front.director.portOf(protocol), BALANCER_IP);
+  };
+
+  test('a header, and what comes with it', async () => {
+    for (const header of [v1(), v2()]) {
+      const client = await open();
+      client.send(header + quit);
+      await client.until(greeting);
+      // The answer to the command.
+      expect(await client.untilEnd()).toMatch(/^(\+OK|221|OK) /);
+    }
+  });
+
+  test('no header', async () => {
+    const client = await open();
+    client.send(quit);
+    expect(await client.untilEnd()).toBe('');
+    await front.director.waitForLog('refusal', (line) => {
+      return line['msg'] === 'PROXY header refused' && line['protocol'] === protocol;
+    });
   });
 });
 

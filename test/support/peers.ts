@@ -21,6 +21,7 @@ export const PEER_TESTS: readonly string[] = [
   'test/e2e/doveadm-http.test.ts',
   'test/e2e/dump-restore.test.ts',
   'test/e2e/flush-drain.test.ts',
+  'test/e2e/haproxy-external.test.ts',
   'test/e2e/haproxy.test.ts',
   'test/e2e/imap-clients.test.ts',
   'test/e2e/login-log.test.ts',

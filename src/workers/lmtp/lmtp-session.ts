@@ -1,5 +1,6 @@
 import type net from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { plainAddress } from '../../shared/ip-address.ts';
 import { lmtpLimits } from '../../shared/limits.ts';
 import { Counter } from '../../shared/memory/counters.ts';
 import type { ListedSession, ServiceAddress } from '../../shared/messages.ts';
@@ -30,7 +31,7 @@ export class LmtpSession implements SocketOwner, LmtpServerSink, DeliveryOwner, 
   readonly #opening: ClientOpening;
   /** The TCP connection, or TLS on top of it. */
   #client: net.Socket;
-  readonly #ownIp: string | undefined;
+  readonly #ownIp: string;
   readonly #ownPort: number | undefined;
   #server: LmtpServer | null = null;
   #delivery: Delivery | null = null;
@@ -57,7 +58,8 @@ export class LmtpSession implements SocketOwner, LmtpServerSink, DeliveryOwner, 
   ) {
     this.#context = context;
     this.#client = client;
-    this.#ownIp = client.localAddress;
+    // A listener for both families tells mapped addresses.
+    this.#ownIp = plainAddress(client.localAddress ?? '');
     this.#ownPort = client.localPort;
     this.#opening = new ClientOpening(context, service, client, header);
     context.counters.add(Counter.accepted);
