@@ -73,7 +73,7 @@ export class SlapdServer {
   }
 }
 
-/** `allow bind_anon_cred`: as Active Directory it says yes to a bind with a name and no password. */
+/** `allow bind_anon_dn`: as Active Directory it says yes to a bind with a name and no password. */
 function configuration(directory: string, { cert, key }: CertificateFiles): string {
   const schemas = ['core', 'cosine', 'inetorgperson', 'nis'];
   return [
@@ -81,7 +81,7 @@ function configuration(directory: string, { cert, key }: CertificateFiles): stri
     'modulepath /usr/lib/ldap',
     'moduleload back_mdb',
     `pidfile ${directory}/slapd.pid`,
-    'allow bind_anon_cred',
+    'allow bind_anon_dn',
     `TLSCertificateFile ${cert}`,
     `TLSCertificateKeyFile ${key}`,
     'database mdb',

@@ -28,11 +28,12 @@ export type StartTlsResponse =
  * whomever, and would be read as if they had come over TLS.
  */
 export function readStartTlsResponse(bytes: Buffer): StartTlsResponse {
+  if (bytes.length > 0 && bytes[0] !== SEQUENCE) return refused('no LDAP message');
   const message = readElement(bytes, 0);
   if (message === 'incomplete') {
     return bytes.length > MAX_RESPONSE_BYTES ? refused('too long an answer') : { kind: message };
   }
-  if (message === null || message.tag !== SEQUENCE) return refused('no LDAP message');
+  if (message === null) return refused('no LDAP message');
   if (message.end > MAX_RESPONSE_BYTES) return refused('too long an answer');
   const id = readElement(bytes, message.start);
   if (!isElement(id, INTEGER) || id.end - id.start !== 1 || bytes[id.start] !== MESSAGE_ID) {

@@ -68,7 +68,7 @@ export const ldapDriver = definePassdbDriver({
     base: values.base,
     scope: values.scope,
     pass_filter: values.pass_filter,
-    pass_attrs: passAttributes(values),
+    pass_attrs: values.pass_attrs,
     user_filter: values.user_filter,
     user_attrs: values.user_attrs,
     default_pass_scheme: values.default_pass_scheme,

@@ -108,7 +108,7 @@ function printConnect(dialect: SqlPassdbSettings['dialect'], connect: SqlConnect
   const { password, password_file, port, ...rest } = connect;
   return {
     ...rest,
-    port: port ?? DEFAULT_PORTS[dialect],
+    port: port ?? undefined,
     password: password === '' ? undefined : SHOWN_SECRET,
     password_file,
   };

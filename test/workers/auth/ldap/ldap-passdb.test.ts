@@ -230,6 +230,30 @@ test('fields: names of their own, texts, variables; none of an attribute that is
   });
 });
 
+test('filters of all kinds reach the directory as they are meant', async () => {
+  const filters: readonly (readonly [filter: string, finds: boolean])[] = [
+    ['(&(uid=*)(uid=%u))', true],
+    ['(&(description=*)(uid=%u))', false],
+    ['(&(!(description=*))(uid=%u))', true],
+    ['(&(uid=al*c*)(uid=*%u)(uid=*lic*))', true],
+    ['(&(uid=b*)(uid=%u))', false],
+    ['(|(uid=%u)(uid=nobody))', true],
+    ['(&(uidNumber>=1000)(uidNumber<=1000)(uid=%u))', true],
+    ['(&(uidNumber>=1001)(uid=%u))', false],
+    ['(&(ou:dn:=people)(uid=%u))', true],
+    ['(&(ou:dn:=others)(uid=%u))', false],
+    ['(uid:caseExactMatch:=%u)', true],
+    ['(uid:caseExactMatch:=A%u)', false],
+    ['(uid~=%u)', true],
+    ['(0.9.2342.19200300.100.1.1=%u)', true],
+    ['(uid=\\61lic\\65)', true],
+  ];
+  for (const [passFilter, finds] of filters) {
+    const [{ kind }] = await asked(settings({ passFilter }), lookUpQuery('alice'));
+    expect([passFilter, kind]).toEqual([passFilter, finds ? 'ok' : 'unknown-user']);
+  }
+});
+
 test('who is found by another spelling gets the name that the directory has', async () => {
   const spellings = ['ALICE', ' alice', 'alice '].map((name) => verifyQuery(name, 'alice pass'));
   const answers = await asked(settings({ passAttrs: 'uid=user' }), ...spellings);
