@@ -70,13 +70,6 @@ export class LmtpRig {
     return this.front.director.directory.moveUser(user, labAddress(number));
   }
 
-  /** All orders to end sessions have been acknowledged. */
-  async kicksDone(): Promise<void> {
-    await eventually('kicks acknowledged', 10_000, () => {
-      return this.front.director.directory.kickCount === 0;
-    });
-  }
-
   /** No recipient of any transaction is a session of its user any more. */
   async noSessions(): Promise<void> {
     await eventually('no sessions', 10_000, () => this.front.sessionCount() === 0);

@@ -257,8 +257,17 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
   }
 
   startTls(): void {
+    const raw = this.#raw!;
     this.#isHandshaking = true;
-    this.#socket = upgradeOwned(this.#raw!, this, this.#tlsOptions());
+    this.#socket = upgradeOwned(raw, this, this.#tlsOptions());
+    // From here on only TLS tells us of its end; but it is the descriptor's that recipients' places wait for.
+    raw.once('close', () => {
+      try {
+        this.onClose(raw);
+      } catch (fault) {
+        this.onFault(fault);
+      }
+    });
   }
 
   #tlsOptions(): ConnectionOptions {

@@ -40,7 +40,6 @@ describe('a user is moved', () => {
     expect(rig.front.sessionCount()).toBe(1);
     expect(rig.move('alice@x.test', 2)).toBe('moving');
     await connection.closed();
-    await rig.kicksDone();
     expect(await client.data(MESSAGE, 1)).toEqual([MOVED]);
     expect(connection.hasMessageBegun).toBe(false);
     expect(await deliveredTo('alice@x.test')).toBe(2);
@@ -106,7 +105,7 @@ describe('a user is moved', () => {
     expect(alice).toBe(MOVED);
     expect(bob).toBe(MOVED.replace('alice', 'bob'));
     expect(dora).toMatch(/^250 2\.0\.0 <dora@x\.test> \S+ Saved$/);
-    await rig.kicksDone();
+    await rig.noSessions();
     connection.resume();
     await connection.closed();
     expect(connection.wholeMessages).toBe(0);
@@ -128,6 +127,23 @@ describe('a user is moved', () => {
     await rig.noSessions();
   });
 
+  test('with its message in our kernel altogether: it stays there', async () => {
+    rig.peers[0].options = { holdsMessage: true };
+    const client = await rig.client();
+    await client.envelope('s@x.test', 'alice@x.test');
+    await client.command('DATA');
+    client.send(`${LARGE.slice(0, 1024 * 1024)}\r\n.\r\n`);
+    const connection = await rig.peers[0].connection(0);
+    await connection.messageBegun();
+    rig.move('alice@x.test', 2);
+    expect(await client.replies(1)).toEqual([MOVED]);
+    await rig.noSessions();
+    connection.resume();
+    await connection.closed();
+    expect(connection.isReset).toBe(true);
+    expect(connection.wholeMessages).toBe(0);
+  });
+
   test('that its backend is done with: the connection goes on for the others', async () => {
     rig.peers[0].options = {
       final: (path) => (path.startsWith('alice') ? '250 2.0.0 fine\r\n' : null),
@@ -140,7 +156,7 @@ describe('a user is moved', () => {
     const connection = await rig.peers[0].connection(0);
     expect(rig.front.sessionCount()).toBe(1);
     rig.move('alice@x.test', 2);
-    await rig.kicksDone();
+    expect(await deliveredTo('alice@x.test')).toBe(2);
     expect(connection.isClosed).toBe(false);
     connection.write('250 2.0.0 fine too\r\n');
     expect((await client.replies(1))[0]).toMatch(/^250 2\.0\.0 <bob@x\.test>/);
