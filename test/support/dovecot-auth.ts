@@ -11,11 +11,13 @@ const LUA_MODULE = '/usr/lib/dovecot/modules/auth/libauthdb_lua.so';
 const AUTH_PORT = 23990;
 const USERDB_PORT = 23991;
 
-/** One line per user, as in Dovecot's passwd-file; `@BACKEND@` is put in by who starts the server. */
+/** One line per user, as in Dovecot's passwd-file. */
 const USERS = `
 alice:{PLAIN}alice pass::::::proxy=y
 berta:{PLAIN}berta pass::::::proxy=y host=192.0.2.99 port=1143 destuser=berta@inside director_tag=east forward_unit=7
 clara:{PLAIN}clara pass::::::proxy=y master=boss pass=boss-pass
+doris:{PLAIN}doris pass::::::proxy=y director_tag=east pass=pass
+dora:{PLAIN}dora pass::::::proxy=y master=boss pass=boss-pass destuser=dora-inside
 tom:{PLAIN}tok3n.abc_-~+/x==::::::proxy=y
 closed:{PLAIN}closed pass::::::nologin=y reason=Closed_today
 `;

@@ -1,5 +1,6 @@
 import {
   exportJWK,
+  exportSPKI,
   type GenerateKeyPairResult,
   generateKeyPair,
   type JWTPayload,
@@ -85,8 +86,13 @@ export class TokenIssuer {
     const key = this.#keys.find((candidate) => candidate.kid === kid);
     if (key === undefined) throw new Error(`no key ${kid}`);
     return await new SignJWT(this.claims(user, claims))
-      .setProtectedHeader({ alg: key.algorithm, kid, ...header })
+      .setProtectedHeader({ alg: key.algorithm, typ: 'JWT', kid, ...header })
       .sign(key.privateKey);
+  }
+
+  /** The first public key as PEM. */
+  async publicPem(): Promise<string> {
+    return await exportSPKI(this.#keys[0]!.publicKey);
   }
 
   /** The first public key as the text of its PEM would be taken for a shared secret. */
