@@ -42,8 +42,8 @@ export function saslResponse(login: SaslLogin, namesUser = false): string {
 }
 
 /** All messages of the client, base64: LOGIN gives name and password one by one, and knows no master users. */
-export function saslResponses(login: SaslLogin): string[] {
-  if (login.mechanism !== 'LOGIN') return [saslResponse(login)];
+export function saslResponses(login: SaslLogin, namesUser = false): string[] {
+  if (login.mechanism !== 'LOGIN') return [saslResponse(login, namesUser)];
   return [encodeBase64(login.user), encodeBase64(login.password)];
 }
 

@@ -138,6 +138,9 @@ function readCredentials(login: AcceptedLogin): RouteCredentials {
     throw new InvalidField('proxy_mech: no mechanism that a backend can be logged in to with');
   }
   const own: SaslMechanism | '' = wanted ?? (backend.useSasl ? 'PLAIN' : '');
+  if (master !== '' && own === 'LOGIN') {
+    throw new InvalidField('proxy_mech: LOGIN knows no master users');
+  }
   if (hasPassword) return { password: wireText(fields, 'pass'), master, mechanism: own };
   if (mechanism === '' || isSet(fields, 'proxy_noauth')) {
     return { password: '', master, mechanism: own };

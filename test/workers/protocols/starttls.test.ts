@@ -264,6 +264,31 @@ describe('SASL towards a backend', () => {
     },
   );
 
+  test('LOGIN gives name and password when each is asked for', () => {
+    const login = { mechanism: 'LOGIN' } as const;
+    const [name, password] = [encode('alice'), encode('pass')];
+    const imap = new TestBackend(imapProtocol, login);
+    const banner = '* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=LOGIN] ready\r\n';
+    expect(imap.receive(banner)).toBe('L AUTHENTICATE LOGIN\r\n');
+    expect(imap.receive('+ VXNlcm5hbWU6\r\n')).toBe(`${name}\r\n`);
+    expect(imap.receive('+ UGFzc3dvcmQ6\r\n')).toBe(`${password}\r\n`);
+    imap.receive('L OK in\r\n');
+    expect(imap.acceptance).not.toBeNull();
+    const pop3 = new TestBackend(pop3Protocol, login);
+    expect(pop3.receive('+OK ready\r\n')).toBe('AUTH LOGIN\r\n');
+    expect(pop3.receive('+ VXNlcm5hbWU6\r\n')).toBe(`${name}\r\n`);
+    expect(pop3.receive('+ UGFzc3dvcmQ6\r\n')).toBe(`${password}\r\n`);
+    pop3.receive('+OK in\r\n');
+    expect(pop3.acceptance).not.toBeNull();
+    const sieve = new TestBackend(managesieveProtocol, login);
+    const command = 'AUTHENTICATE "LOGIN"\r\n';
+    expect(sieve.receive('"SASL" "PLAIN LOGIN"\r\nOK\r\n')).toBe(command);
+    expect(sieve.receive('"VXNlcm5hbWU6"\r\n')).toBe(`"${name}"\r\n`);
+    expect(sieve.receive('"UGFzc3dvcmQ6"\r\n')).toBe(`"${password}"\r\n`);
+    sieve.receive('OK "in"\r\n');
+    expect(sieve.acceptance).not.toBeNull();
+  });
+
   test('a second challenge is one too many', () => {
     const backend = new TestBackend(imapProtocol, { mechanism: 'XOAUTH2', password: 'token' });
     backend.receive(IMAP_BANNER);

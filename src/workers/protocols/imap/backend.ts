@@ -3,7 +3,7 @@ import { hasCapability, isQuotable, quoted } from '../../../shared/wire/imap-quo
 import {
   answerToErrorChallenge,
   mechanismName,
-  saslResponse,
+  saslResponses,
 } from '../../../shared/wire/sasl-client.ts';
 import type { LoginFailure } from '../engine.ts';
 import { LoginBackend, withoutControls } from '../login-backend.ts';
@@ -186,14 +186,15 @@ export class ImapBackend extends LoginBackend<Phase> {
       this.fail({ kind: 'remote-config' }, `AUTH=${mechanism} not advertised`);
       return;
     }
-    const response = saslResponse(this.login);
+    const [response, ...others] = saslResponses(this.login) as [string, ...string[]];
     const command = `${commands}${LOGIN} AUTHENTICATE ${mechanism}`;
-    this.#sendPieces(
-      hasCapability(this.#capability, 'SASL-IR')
-        ? [`${command} ${response === '' ? '=' : response}\r\n`]
-        : [`${command}\r\n`, `${response}\r\n`],
-      'auth-continue',
-    );
+    // LOGIN (several responses) has its first one asked for, too.
+    const isInitial = others.length === 0 && hasCapability(this.#capability, 'SASL-IR');
+    const lines = [response, ...others].map((text) => `${text}\r\n`);
+    const pieces = isInitial
+      ? [`${command} ${response === '' ? '=' : response}\r\n`]
+      : [`${command}\r\n`, ...lines];
+    this.#sendPieces(pieces, 'auth-continue');
   }
 
   /** The first piece goes out now, each further one when the backend has said `+`. */

@@ -3,7 +3,7 @@ import { hasCapability } from '../../../shared/wire/imap-quoting.ts';
 import {
   answerToErrorChallenge,
   mechanismName,
-  saslResponse,
+  saslResponses,
 } from '../../../shared/wire/sasl-client.ts';
 import { SieveLineSplitter } from '../../../shared/wire/sieve-line-splitter.ts';
 import {
@@ -26,6 +26,8 @@ export class ManageSieveBackend extends LoginBackend<Phase> {
   #knowsStartTls = false;
   #knowsXclient = false;
   #hasAnsweredError = false;
+  /** What the backend will ask for, one by one. */
+  #responses: string[] = [];
 
   constructor(login: BackendLogin, sink: BackendSink) {
     super(login, sink, new SieveLineSplitter(backendLimits.lineBytes));
@@ -51,7 +53,7 @@ export class ManageSieveBackend extends LoginBackend<Phase> {
     } else if (this.phase === 'banner' || this.phase === 'tls-banner') {
       this.#receiveCapability(...response.values);
     } else if (this.phase === 'auth') {
-      this.#receiveErrorChallenge();
+      this.#receiveChallenge();
     } else {
       this.fail({ kind: 'protocol' }, `Unexpected response: ${this.loggable(line)}`);
     }
@@ -138,8 +140,21 @@ export class ManageSieveBackend extends LoginBackend<Phase> {
       this.fail({ kind: 'remote-config' }, `SASL mechanism ${mechanism} is not offered`);
       return;
     }
-    const response = sieveString(saslResponse(this.login, true), 'client');
-    this.#send('auth', `AUTHENTICATE ${sieveQuoted(mechanism)} ${response}\r\n`);
+    const [response, ...others] = saslResponses(this.login, true) as [string, ...string[]];
+    const command = `AUTHENTICATE ${sieveQuoted(mechanism)}`;
+    // LOGIN (several responses) has its first one asked for, too.
+    if (others.length > 0) {
+      this.#responses = [response, ...others];
+      this.#send('auth', `${command}\r\n`);
+    } else {
+      this.#send('auth', `${command} ${sieveString(response, 'client')}\r\n`);
+    }
+  }
+
+  #receiveChallenge(): void {
+    const response = this.#responses.shift();
+    if (response === undefined) this.#receiveErrorChallenge();
+    else this.sink.send(`${sieveString(response, 'client')}\r\n`);
   }
 
   /** With an OAuth mechanism the backend tells why, and refuses when it has got an answer. */

@@ -2,7 +2,7 @@ import { pop3Limits } from '../../../shared/limits.ts';
 import {
   answerToErrorChallenge,
   mechanismName,
-  saslResponse,
+  saslResponses,
 } from '../../../shared/wire/sasl-client.ts';
 import type { LoginFailure } from '../engine.ts';
 import { LoginBackend, withoutControls } from '../login-backend.ts';
@@ -16,6 +16,8 @@ type Phase = 'stls' | 'tls' | 'xclient' | 'user' | 'pass' | 'auth-continue' | 'a
 export class Pop3Backend extends LoginBackend<Phase> {
   #knowsXclient = false;
   #hasAnsweredError = false;
+  /** What the backend will ask for, one by one. */
+  #responses: string[] = [];
 
   override tlsStarted(): void {
     // There is no second greeting (RFC 2595).
@@ -49,7 +51,7 @@ export class Pop3Backend extends LoginBackend<Phase> {
         else this.#refused(line);
         break;
       case 'auth-continue':
-        if (isChallenge(line)) this.#sendLast('auth', `${saslResponse(this.login)}\r\n`);
+        if (isChallenge(line)) this.#sendResponse();
         else this.#refused(line);
         break;
       case 'auth':
@@ -98,14 +100,20 @@ export class Pop3Backend extends LoginBackend<Phase> {
 
   #sendAuth(): void {
     const name = mechanismName(this.login);
-    const response = saslResponse(this.login);
+    const [response, ...others] = saslResponses(this.login) as [string, ...string[]];
     const command = `AUTH ${name} ${response === '' ? '=' : response}\r\n`;
-    if (command.length <= pop3Limits.authLineBytes) {
+    // LOGIN (several responses) has its first one asked for, too.
+    if (others.length === 0 && command.length <= pop3Limits.authLineBytes) {
       this.#sendLast('auth', command);
     } else {
-      this.phase = 'auth-continue';
-      this.sink.send(`AUTH ${name}\r\n`);
+      this.#responses = [response, ...others];
+      this.#sendLast('auth-continue', `AUTH ${name}\r\n`);
     }
+  }
+
+  #sendResponse(): void {
+    const response = this.#responses.shift() ?? '';
+    this.#sendLast(this.#responses.length > 0 ? 'auth-continue' : 'auth', `${response}\r\n`);
   }
 
   /** With an OAuth mechanism the backend tells why, and refuses when it has got an answer. */
