@@ -47,7 +47,7 @@ describe('real Dovecot', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** Clients are not trusted: what the backend knows of them it has from the header. */
+  /** We are trusted, clients are not: what the backend knows of them it has from the header. */
   function listeners({ cert, key }: CertificateFiles): string {
     const listener = (name: string, port: number, more = ''): string =>
       `inet_listener ${name} {\n port = ${port}\n haproxy = yes\n ${more}\n}`;
@@ -56,7 +56,7 @@ ssl = yes
 ssl_cert = <${cert}
 ssl_key = <${key}
 haproxy_trusted_networks = 127.0.0.0/8
-login_trusted_networks =
+login_trusted_networks = 127.0.0.1
 login_log_format_elements = "user=<%u> method=%m rip=%r real_rip=%{real_rip} lip=%l mpid=%e session=<%{session}> secured=<%c>"
 service imap-login {
 ${listener('imap_haproxy', IMAP_PORT)}
@@ -87,6 +87,8 @@ ${listener('pop3_haproxy', POP3_PORT)}
   test.each([
     ['v1', { haproxy: 'v1' }, { haproxy: 'v2' }],
     ['v2', { haproxy: 'v2' }, { haproxy: 'v1' }],
+    // Dovecot 2.3 asks whether the header's client is trusted, and then hears nothing else of it.
+    ['v2, besides ID and XCLIENT', { trusted: true }, { trusted: true }],
     ['v2, then STARTTLS', { haproxy: 'v2', tls: 'starttls', verify: false }, {}],
     ['v1, then STARTTLS', { haproxy: 'v1', tls: 'starttls', verify: false }, {}],
     ['v2, then TLS', { haproxy: 'v2', tls: 'implicit', verify: false, port: IMAPS_PORT }, {}],
