@@ -1,3 +1,4 @@
+import { databaseLimits } from './limits.ts';
 import {
   pushPart,
   readVariable,
@@ -6,6 +7,8 @@ import {
   utf8Text,
   VariableTemplateError,
 } from './variable-template.ts';
+
+const { ldapFilterChars, ldapFilterDepth } = databaseLimits;
 
 /** A value of a filter: texts (no longer escaped) and variables. */
 export type FilterValue = readonly TemplatePart[];
@@ -37,9 +40,6 @@ export type FilterTemplate =
       readonly value: FilterValue;
     };
 
-/** Deeper nesting is a mistake. */
-const MAX_DEPTH = 32;
-const MAX_FILTER_CHARS = 4096;
 /** An attribute, by name or number and with options, and the operator; with `:=` also `:dn` and a rule. */
 const ATTRIBUTE = '[A-Za-z][\\w-]*|\\d+(?:\\.\\d+)*';
 const SIMPLE = new RegExp(`((?:${ATTRIBUTE})(?:;[\\w-]+)*) *(=|~=|>=|<=)`, 'y');
@@ -53,11 +53,28 @@ const OPERATORS = {
 
 /** Parentheses around the whole may be left out. Throws VariableTemplateError. */
 export function parseFilterTemplate(text: string): FilterTemplate {
-  if (text.length > MAX_FILTER_CHARS) {
-    throw new VariableTemplateError(`a filter of more than ${MAX_FILTER_CHARS} characters`);
+  if (text.length > ldapFilterChars) {
+    throw new VariableTemplateError(`a filter of more than ${ldapFilterChars} characters`);
   }
   const trimmed = text.trim();
   return new FilterReader(trimmed.startsWith('(') ? trimmed : `(${trimmed})`).read();
+}
+
+/** Everything that its values are made of. */
+export function filterParts(template: FilterTemplate): TemplatePart[] {
+  switch (template.kind) {
+    case 'and':
+    case 'or':
+      return template.filters.flatMap(filterParts);
+    case 'not':
+      return filterParts(template.filter);
+    case 'present':
+      return [];
+    case 'substrings':
+      return template.pieces.flat();
+    default:
+      return [...template.value];
+  }
 }
 
 class FilterReader {
@@ -75,7 +92,7 @@ class FilterReader {
   }
 
   #filter(depth: number): FilterTemplate {
-    if (depth > MAX_DEPTH) this.#fail(`${MAX_DEPTH} levels at most`);
+    if (depth > ldapFilterDepth) this.#fail(`${ldapFilterDepth} levels at most`);
     this.#expect('(');
     this.#skipBlanks();
     const filter = this.#component(depth);

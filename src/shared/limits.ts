@@ -129,3 +129,25 @@ export const authLimits = {
   /** Jobs that wait for a thread, of all workers. */
   queuedPasswordJobs: 4000,
 } as const;
+
+/** Databases of users on the network, and SQLite. */
+export const databaseLimits = {
+  /** Questions of one worker that wait for a connection: a flood of logins, or a server that is slow. */
+  waitingQuestions: 1000,
+  /** An unused connection is closed after this time. */
+  idleConnectionMs: 60_000,
+  /** No connection gets older: it may lead to a server that is only the second choice. */
+  connectionAgeMs: 10 * 60_000,
+  /** A server that could not be reached is left alone so long, twice as long each time. */
+  firstPauseMs: 100,
+  maxPauseMs: 10_000,
+  /** Rows or entries: one user is meant, and a second one is enough to know that something is wrong. */
+  matches: 2,
+  /** What an LDAP server may send for one question. */
+  ldapAnswerBytes: 1024 * 1024,
+  ldapStartTlsAnswerBytes: 16 * 1024,
+  ldapFilterChars: 4096,
+  ldapFilterDepth: 32,
+  /** Of one SQLite file: SQLite may not come back from it, and a thread ends only then. */
+  sqliteThreads: 3,
+} as const;

@@ -1,3 +1,5 @@
+import { databaseLimits } from '../limits.ts';
+
 /** RFC 4511 4.14: an ExtendedRequest with id 1 and this name, and nothing else. */
 const START_TLS_OID = '1.3.6.1.4.1.1466.20037';
 const EXTENDED_REQUEST = 0x77;
@@ -7,8 +9,6 @@ const SEQUENCE = 0x30;
 const INTEGER = 0x02;
 const ENUMERATED = 0x0a;
 const MESSAGE_ID = 1;
-/** A response is a code and a text or two. */
-const MAX_RESPONSE_BYTES = 16 * 1024;
 
 export const startTlsRequest: Buffer = Buffer.from([
   ...[SEQUENCE, START_TLS_OID.length + 7, INTEGER, 1, MESSAGE_ID],
@@ -31,10 +31,12 @@ export function readStartTlsResponse(bytes: Buffer): StartTlsResponse {
   if (bytes.length > 0 && bytes[0] !== SEQUENCE) return refused('no LDAP message');
   const message = readElement(bytes, 0);
   if (message === 'incomplete') {
-    return bytes.length > MAX_RESPONSE_BYTES ? refused('too long an answer') : { kind: message };
+    return bytes.length > databaseLimits.ldapStartTlsAnswerBytes
+      ? refused('too long an answer')
+      : { kind: message };
   }
   if (message === null) return refused('no LDAP message');
-  if (message.end > MAX_RESPONSE_BYTES) return refused('too long an answer');
+  if (message.end > databaseLimits.ldapStartTlsAnswerBytes) return refused('too long an answer');
   const id = readElement(bytes, message.start);
   if (!isElement(id, INTEGER) || id.end - id.start !== 1 || bytes[id.start] !== MESSAGE_ID) {
     return refused('an answer to something else');

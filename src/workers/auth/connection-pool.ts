@@ -1,4 +1,5 @@
 import { PostilionError } from '../../shared/errors.ts';
+import { databaseLimits } from '../../shared/limits.ts';
 
 /** One connection to a database server, used by one question at a time. */
 export interface PoolConnection {
@@ -26,17 +27,9 @@ export interface ConnectionPoolOptions<C extends PoolConnection> {
   connect(server: string, signal: AbortSignal): Promise<C>;
   readonly maxConnections: number;
   /** Questions that wait for a connection; further ones fail at once. */
-  readonly maxWaiting: number;
+  readonly maxWaiting?: number;
   readonly connectTimeoutMs: number;
 }
-
-/** An unused connection is closed after this time. */
-const IDLE_MS = 60_000;
-/** No connection gets older: it may lead to a server that is only the second choice. */
-const MAX_AGE_MS = 10 * 60_000;
-/** A server that could not be reached is left alone so long, twice as long each time. */
-const FIRST_PAUSE_MS = 100;
-const MAX_PAUSE_MS = 10_000;
 
 interface Server {
   readonly name: string;
@@ -138,7 +131,7 @@ export class ConnectionPool<C extends PoolConnection> {
       return idle;
     }
     if (this.#closing.signal.aborted) throw new DatabaseError('stopped');
-    if (this.#waiting.size >= this.#options.maxWaiting) {
+    if (this.#waiting.size >= (this.#options.maxWaiting ?? databaseLimits.waitingQuestions)) {
       throw new DatabaseError(`${this.#waiting.size} others wait for a connection`);
     }
     const { promise, ...waiter } = Promise.withResolvers<Held<C>>();
@@ -202,7 +195,8 @@ export class ConnectionPool<C extends PoolConnection> {
         server.failures = 0;
         return connection;
       } catch (error) {
-        const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** server.failures, MAX_PAUSE_MS);
+        const { firstPauseMs, maxPauseMs } = databaseLimits;
+        const pauseMs = Math.min(firstPauseMs * 2 ** server.failures, maxPauseMs);
         server.failures++;
         server.pausedUntilMs = performance.now() + pauseMs;
         const late = `no connection within ${this.#options.connectTimeoutMs} ms`;
@@ -214,7 +208,7 @@ export class ConnectionPool<C extends PoolConnection> {
   }
 
   #release(held: Held<C>): void {
-    const isOld = performance.now() - held.openedMs > MAX_AGE_MS;
+    const isOld = performance.now() - held.openedMs > databaseLimits.connectionAgeMs;
     if (held.connection.isEnded || isOld || this.#closing.signal.aborted) {
       if (!held.connection.isEnded) held.connection.quit();
       this.#openForWaiters();
@@ -230,7 +224,7 @@ export class ConnectionPool<C extends PoolConnection> {
     held.idleTimer = setTimeout(() => {
       this.#forget(held);
       held.connection.quit();
-    }, IDLE_MS).unref();
+    }, databaseLimits.idleConnectionMs).unref();
     this.#idle.push(held);
   }
 

@@ -1,5 +1,5 @@
 import { ProtocolName } from '../../shared/messages.ts';
-import type { VariableValues } from '../../shared/variable-template.ts';
+import type { TemplatePart, VariableName, VariableValues } from '../../shared/variable-template.ts';
 import type { PassdbQuery } from './passdb.ts';
 
 /** What variables of templates stand for in a question, as in Dovecot 2.3.19.1 (auth-request-var-expand.c). */
@@ -42,6 +42,14 @@ function localPart(user: string): string {
 function domainOf(user: string): string {
   const at = user.indexOf('@');
   return at < 0 ? '' : user.slice(at + 1);
+}
+
+/** Variables that the key of the cache does not know of: an answer may be another one for the next connection. */
+const UNCACHED: readonly VariableName[] = ['rport', 'lport', 'session', 'secured'];
+
+/** May an answer to a question with these templates be remembered? See AuthCache. */
+export function isCacheable(parts: readonly TemplatePart[]): boolean {
+  return parts.every((part) => typeof part === 'string' || !UNCACHED.includes(part.name));
 }
 
 /**

@@ -1,15 +1,11 @@
 import type net from 'node:net';
 import type { Client, Entry, Filter } from 'ldapts';
 import type { LdapPassdbSettings } from '../../../shared/database-passdb-settings.ts';
+import { databaseLimits } from '../../../shared/limits.ts';
 import { utf8Text } from '../../../shared/variable-template.ts';
 import { DatabaseError, type PoolConnection } from '../connection-pool.ts';
 import { keptSocket, openUntilAborted } from '../database-socket.ts';
 import { openLdap, parseLdapUri } from './ldap-socket.ts';
-
-/** What a server may send for one question. */
-const MAX_ANSWER_BYTES = 1024 * 1024;
-/** Only one entry can be meant; a second one is enough to know that something is wrong. */
-const MAX_ENTRIES = 2;
 
 /** Result codes of RFC 4511 that say something about a user. */
 export const resultCodes = {
@@ -75,7 +71,7 @@ export class LdapConnection implements PoolConnection {
     let stream: net.Socket | null = await openLdap(this.#socket, parseLdapUri(uri), startTls, tls);
     stream.on('data', (chunk: Buffer) => {
       this.#answerBytes += chunk.length;
-      if (this.#answerBytes > MAX_ANSWER_BYTES) this.destroy();
+      if (this.#answerBytes > databaseLimits.ldapAnswerBytes) this.destroy();
     });
     this.#client = new LdapClient({
       url: 'ldap://localhost',
@@ -113,7 +109,7 @@ export class LdapConnection implements PoolConnection {
         filter,
         // RFC 4511 4.5.1.8: no attribute at all.
         attributes: attributes.length === 0 ? ['1.1'] : [...attributes],
-        sizeLimit: MAX_ENTRIES,
+        sizeLimit: databaseLimits.matches,
       }),
     );
     return searchEntries.map(toEntry);

@@ -6,7 +6,11 @@ import {
   parseAttributes,
 } from '../../../shared/ldap-attributes.ts';
 import { expandDn } from '../../../shared/ldap-dn.ts';
-import { type FilterTemplate, parseFilterTemplate } from '../../../shared/ldap-filter.ts';
+import {
+  type FilterTemplate,
+  filterParts,
+  parseFilterTemplate,
+} from '../../../shared/ldap-filter.ts';
 import {
   parseTemplate,
   type TemplatePart,
@@ -16,8 +20,6 @@ import { ConnectionPool, errorText } from '../connection-pool.ts';
 import { connectLdap, type LdapConnection, resultCode, resultCodes } from './ldap-connection.ts';
 import { buildFilter } from './search-filter.ts';
 
-/** Questions of one worker that wait for a connection: a flood of logins, or a directory that is slow. */
-const MAX_WAITING = 1000;
 /** What a name says that cannot be one, or that nothing has. */
 const NO_SUCH_NAME: readonly number[] = [
   resultCodes.noSuchObject,
@@ -40,6 +42,14 @@ export class LdapSearchTemplate {
     this.filter = parseFilterTemplate(filter);
     this.fields = parseAttributes(attributes);
     this.attributes = attributeNames(this.fields);
+  }
+
+  /** Whatever it is made of. */
+  get parts(): TemplatePart[] {
+    const texts = this.fields.flatMap(({ parts }) => {
+      return parts.filter((part) => typeof part === 'string' || 'name' in part);
+    });
+    return [...filterParts(this.filter), ...texts];
   }
 }
 
@@ -73,7 +83,7 @@ export class LdapDirectory {
     this.#base = parseTemplate(settings.base);
     this.#userDn = parseTemplate(settings.authBindUserdn);
     const { uris: servers, poolSize: maxConnections, connectTimeoutMs } = settings;
-    const limits = { servers, maxConnections, maxWaiting: MAX_WAITING, connectTimeoutMs };
+    const limits = { servers, maxConnections, connectTimeoutMs };
     this.#searching = new ConnectionPool({
       ...limits,
       connect: (uri, signal) => connectLdap(settings, uri, settings.dn, signal),
@@ -82,6 +92,11 @@ export class LdapDirectory {
       ...limits,
       connect: (uri, signal) => connectLdap(settings, uri, '', signal),
     });
+  }
+
+  /** Whatever names of entries are made of. */
+  get nameParts(): TemplatePart[] {
+    return [...this.#base, ...this.#userDn];
   }
 
   /** The one entry that fits. */

@@ -5,7 +5,7 @@ import type { PassdbEnvironment } from '../create-passdb.ts';
 import type { Passdb, PassdbAnswer, PassdbQuery } from '../passdb.ts';
 import { isSet } from '../passdb-chain.ts';
 import type { StoredPassword } from '../password-checker.ts';
-import { joinUserFields, queryVariables } from '../query-variables.ts';
+import { isCacheable, joinUserFields, queryVariables } from '../query-variables.ts';
 import { LdapDirectory, LdapSearchTemplate } from './ldap-directory.ts';
 
 type LookUp =
@@ -23,6 +23,7 @@ type LookUp =
 export class LdapPassdb implements Passdb {
   readonly name: string;
   readonly mechanisms: readonly SaslMechanism[];
+  readonly isCached: boolean;
   readonly #settings: LdapPassdbSettings;
   readonly #environment: PassdbEnvironment;
   readonly #directory: LdapDirectory;
@@ -42,6 +43,12 @@ export class LdapPassdb implements Passdb {
     this.#passSearch = new LdapSearchTemplate(passFilter, passAttrs);
     this.#userSearch =
       userFilter === '' ? this.#passSearch : new LdapSearchTemplate(userFilter, userAttrs);
+    const { nameParts } = this.#directory;
+    this.isCached = isCacheable([
+      ...nameParts,
+      ...this.#passSearch.parts,
+      ...this.#userSearch.parts,
+    ]);
   }
 
   async query(query: PassdbQuery): Promise<PassdbAnswer> {

@@ -7,14 +7,11 @@ import type { PassdbEnvironment } from '../create-passdb.ts';
 import type { Passdb, PassdbAnswer, PassdbQuery } from '../passdb.ts';
 import { isSet } from '../passdb-chain.ts';
 import type { StoredPassword } from '../password-checker.ts';
-import { joinUserFields, queryVariables } from '../query-variables.ts';
+import { isCacheable, joinUserFields, queryVariables } from '../query-variables.ts';
 import { connectMysql } from './mysql-connection.ts';
 import { connectPgsql } from './pgsql-connection.ts';
 import type { ConnectSql, SqlConnection, SqlResult } from './sql-connection.ts';
 import { connectSqlite } from './sqlite-connection.ts';
-
-/** Questions of one worker that wait for a connection: a flood of logins, or a database that is slow. */
-const MAX_WAITING = 1000;
 
 const connectors: Readonly<Record<SqlPassdbSettings['dialect'], ConnectSql>> = {
   pgsql: connectPgsql,
@@ -33,6 +30,7 @@ interface Row {
 export class SqlPassdb implements Passdb {
   readonly name: string;
   readonly mechanisms: readonly SaslMechanism[] = ['PLAIN', 'LOGIN', 'SCRAM-SHA-256', 'EXTERNAL'];
+  readonly isCached: boolean;
   readonly #settings: SqlPassdbSettings;
   readonly #environment: PassdbEnvironment;
   readonly #passwordQuery: SqlTemplate;
@@ -47,13 +45,14 @@ export class SqlPassdb implements Passdb {
     this.#environment = environment;
     this.#passwordQuery = parseSqlTemplate(settings.passwordQuery, dialect);
     this.#userQuery = userQuery === '' ? null : parseSqlTemplate(userQuery, dialect);
+    const templates = [this.#passwordQuery, ...(this.#userQuery === null ? [] : [this.#userQuery])];
+    this.isCached = isCacheable(templates.flatMap(({ parameters }) => parameters.flat()));
     const connect = connectors[dialect];
     this.#pool = new ConnectionPool({
       servers: settings.servers,
       connect: (server, signal) => connect(settings, server, signal),
       // SQLite has a thread, and one is enough.
       maxConnections: dialect === 'sqlite' ? 1 : settings.poolSize,
-      maxWaiting: MAX_WAITING,
       connectTimeoutMs: settings.connectTimeoutMs,
     });
   }

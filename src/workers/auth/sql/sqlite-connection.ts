@@ -1,12 +1,11 @@
 import { Worker } from 'node:worker_threads';
 import type { SqlPassdbSettings } from '../../../shared/database-passdb-settings.ts';
+import { databaseLimits } from '../../../shared/limits.ts';
 import { DatabaseError } from '../connection-pool.ts';
 import { openUntilAborted } from '../database-socket.ts';
 import type { SqlConnection, SqlResult } from './sql-connection.ts';
 import type { SqliteReply, SqliteRequest, SqliteThreadData } from './sqlite-thread-messages.ts';
 
-/** Of one file: SQLite may not come back from it, and a thread ends only then. */
-const MAX_THREADS = 3;
 /** Threads that have not ended, by file. */
 const threads = new Map<string, number>();
 
@@ -24,7 +23,8 @@ export async function connectSqlite(
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const entry = new URL(`./sqlite-thread-entry.${extension}`, import.meta.url);
   const running = threads.get(server) ?? 0;
-  if (running >= MAX_THREADS) throw new DatabaseError(`${running} threads are stuck`);
+  if (running >= databaseLimits.sqliteThreads)
+    throw new DatabaseError(`${running} threads are stuck`);
   threads.set(server, running + 1);
   const thread = new Worker(entry, { workerData: data });
   thread.once('exit', () => threads.set(server, threads.get(server)! - 1));

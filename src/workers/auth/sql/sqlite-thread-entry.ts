@@ -1,12 +1,10 @@
 import { statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
+import { databaseLimits } from '../../../shared/limits.ts';
 import { errorText } from '../connection-pool.ts';
 import { columnText, type SqlResult } from './sql-connection.ts';
 import type { SqliteReply, SqliteRequest, SqliteThreadData } from './sqlite-thread-messages.ts';
-
-/** Only one user can be meant; a second row is enough to know that something is wrong. */
-const MAX_ROWS = 2;
 
 if (parentPort === null) throw new Error('runs in a worker thread only');
 const port = parentPort;
@@ -41,7 +39,7 @@ function query({ statement, parameters }: SqliteRequest): SqlResult {
   const rows: (string | null)[][] = [];
   for (const row of prepared.iterate(...parameters)) {
     rows.push((row as unknown as unknown[]).map(columnText));
-    if (rows.length === MAX_ROWS) break;
+    if (rows.length === databaseLimits.matches) break;
   }
   return { columns: prepared.columns().map(({ name }) => name), rows };
 }
