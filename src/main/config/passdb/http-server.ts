@@ -46,7 +46,9 @@ export function serverUrl() {
   return setting((value): string | Expected => {
     if (value === '') return '';
     const url = typeof value === 'string' && value.length <= 2048 ? URL.parse(value) : null;
-    const isHttp = url !== null && /^https?:$/.test(url.protocol) && url.hostname !== '';
+    // What check prints of a query is none.
+    const isShown = typeof value === 'string' && value.includes(SHOWN_SECRET);
+    const isHttp = url !== null && /^https?:$/.test(url.protocol) && !isShown;
     if (isHttp && url.username === '' && url.password === '' && url.hash === '') return url.href;
     return new Expected('"http://HOST/PATH" or "https://HOST/PATH", without user and password');
   });

@@ -14,7 +14,7 @@ import { Expected, setting } from '../setting-types.ts';
 export const SHOWN_SECRET = '…';
 
 /** Names of settings whose value no error repeats. */
-const SECRET_NAME = /(?:password|secret|pass|key|token|connect)$/;
+const SECRET_NAME = /(?:password|secret|pass|key|token|connect|url)$/;
 
 /** Is the setting at this path a secret, or may it hold one? */
 export function isSecretSetting(path: readonly PropertyKey[]): boolean {
