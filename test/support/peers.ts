@@ -7,6 +7,9 @@ const PEERS: readonly (readonly [program: string, ...packages: string[]])[] = [
   ['curl', 'curl'],
   ['haproxy', 'haproxy'],
   ['python3', 'python3'],
+  ['psql', 'postgresql'],
+  ['mariadbd', 'mariadb-server'],
+  ['slapd', 'slapd'],
 ];
 
 /** The tests that need them. */
@@ -27,12 +30,17 @@ export const PEER_TESTS: readonly string[] = [
   'test/e2e/login-log.test.ts',
   'test/e2e/managesieve-clients.test.ts',
   'test/e2e/one-backend-per-user.test.ts',
+  'test/e2e/passdb-ldap.test.ts',
+  'test/e2e/passdb-sql.test.ts',
   'test/e2e/pop3-clients.test.ts',
   'test/e2e/ring-mixed.test.ts',
   'test/e2e/ring-random.test.ts',
   'test/embedded/real-clients.test.ts',
   'test/main/cli/doveadm.test.ts',
   'test/shared/user-hash.test.ts',
+  'test/workers/auth/ldap/ldap-passdb.test.ts',
+  'test/workers/auth/sql/mysql.test.ts',
+  'test/workers/auth/sql/pgsql.test.ts',
 ];
 
 /**
