@@ -47,7 +47,7 @@ export class PenaltyTable {
   fail(key: string, checksum: number, nowSecs: number): void {
     const { set, tag } = this.#place(key);
     const found = this.#find(set, tag, nowSecs);
-    const slot = found < 0 ? this.#victim(set) : found;
+    const slot = found < 0 ? this.#victim(set, tag) : found;
     const mark = BigInt(checksum & 0xffff);
     const tried = found < 0 ? 0n : Atomics.load(this.#words, slot + 1);
     if (mark !== 0n && hasChecksum(tried, mark)) return;
@@ -84,12 +84,15 @@ export class PenaltyTable {
     return -1;
   }
 
-  #victim(set: number): number {
+  /** The key's own place if it has been there before (one key must not be in two), else the oldest one's. */
+  #victim(set: number, tag: number): number {
     let victim = slotOf(set, 0);
     let oldest = Number.POSITIVE_INFINITY;
     for (let way = 0; way < WAYS; way++) {
       const slot = slotOf(set, way);
-      const secs = secsOf(Atomics.load(this.#words, slot));
+      const word = Atomics.load(this.#words, slot);
+      if (Number(word >> 36n) === tag) return slot;
+      const secs = secsOf(word);
       if (secs >= oldest) continue;
       oldest = secs;
       victim = slot;
