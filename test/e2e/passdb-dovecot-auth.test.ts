@@ -225,10 +225,10 @@ test('the wrong kind of socket is named in the log text', async () => {
   const passdb = passdbOn({ path: server.userdbSocket }, { path: server.clientSocket }, 500);
   expect(await passdb.query(verifyQuery('alice', 'alice pass'))).toMatchObject({
     kind: 'failed',
-    detail: expect.stringContaining('an auth-client socket is needed'),
+    detail: expect.stringContaining('(is it an auth-client socket?)'),
   });
   expect(await passdb.query(lookUpQuery('alice'))).toMatchObject({
     kind: 'failed',
-    detail: expect.stringContaining('a userdb socket is needed'),
+    detail: expect.stringContaining('(is it a userdb or master socket?)'),
   });
 });

@@ -36,6 +36,11 @@ export class AuthClientEngine extends AuthDialogue {
     this.sink.send(`${VERSION}CPID\t${this.#clientId}\n`);
   }
 
+  get expected(): string {
+    // The master protocol has no more of a handshake than VERSION and SPID.
+    return 'an auth-client socket';
+  }
+
   ask(id: number, query: PassdbQuery): PassdbAnswer | null {
     const mechanism = askedMechanism(query);
     // Asking for another one ends the connection (auth_request_handler_auth_begin).
@@ -60,11 +65,7 @@ export class AuthClientEngine extends AuthDialogue {
 
   protected handshake(command: string, args: readonly string[]): boolean {
     if (command === 'MECH' && args[0] !== undefined) this.#mechanisms.add(args[0].toUpperCase());
-    // The master protocol has no more of a handshake than VERSION and SPID.
-    if (command === 'SPID' && this.#mechanisms.size === 0) {
-      this.break('a master socket, or no mechanism: an auth-client socket is needed');
-    }
-    // Besides there are CUID, COOKIE, and what later minor versions may add.
+    // Besides there are SPID, CUID, COOKIE, and what later minor versions may add.
     return command === 'DONE';
   }
 
@@ -80,6 +81,9 @@ export class AuthClientEngine extends AuthDialogue {
         return;
       case 'CONT':
         if (question !== undefined) this.#continue(id, question, args[0] ?? '');
+        return;
+      case 'CANCELLED':
+        // What later versions than 2.3 say to CANCEL.
         return;
       default:
         this.break(`an unknown reply ${shown(command)}`);

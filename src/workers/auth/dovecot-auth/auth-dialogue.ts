@@ -20,6 +20,7 @@ export abstract class AuthDialogue implements AuthEngine {
     this.sink = sink;
   }
 
+  abstract readonly expected: string;
   abstract start(): void;
   abstract ask(id: number, query: PassdbQuery): PassdbAnswer | null;
   abstract cancel(id: number): void;

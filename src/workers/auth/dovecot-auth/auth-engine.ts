@@ -13,6 +13,8 @@ export interface AuthEngineSink {
 
 /** The client side of one connection to a Dovecot auth process. Sans-IO; several questions at once, told apart by id. */
 export interface AuthEngine {
+  /** The kind of socket that speaks our protocol. */
+  readonly expected: string;
   /** Introduces us. */
   start(): void;
   receive(chunk: Buffer): void;

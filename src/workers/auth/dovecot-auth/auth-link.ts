@@ -28,6 +28,7 @@ export class AuthLink {
   readonly #pending = new Map<number, Pending>();
   #socket: Socket | null = null;
   #engine: AuthEngine | null = null;
+  #isConnected = false;
   #isReady = false;
   #lastId = 0;
   #pauseMs = FIRST_PAUSE_MS;
@@ -82,7 +83,10 @@ export class AuthLink {
     this.#engine = engine;
     const late = ifCurrent(() => this.#lost('no handshake in time'));
     this.#handshakeTimer = setTimeout(late, this.#timeoutMs);
-    socket.once('connect', () => engine.start());
+    socket.once('connect', () => {
+      this.#isConnected = true;
+      engine.start();
+    });
     socket.on('data', (chunk: Buffer) => engine.receive(chunk));
     socket.on('error', (error) => ifCurrent(() => this.#lost(error.message))());
     socket.on(
@@ -121,7 +125,9 @@ export class AuthLink {
     this.#answer(id, failed(`no answer within ${this.#timeoutMs} ms${why}`));
   }
 
-  #lost(detail: string): void {
+  #lost(why: string): void {
+    const wanted = this.#isReady || !this.#isConnected ? '' : ` (is it ${this.#engine?.expected}?)`;
+    const detail = why + wanted;
     this.#disconnect(detail);
     for (const [id, { isSent }] of [...this.#pending]) {
       if (isSent) this.#answer(id, failed(`connection lost: ${detail}`));
@@ -137,6 +143,7 @@ export class AuthLink {
     const socket = this.#socket;
     clearTimeout(this.#handshakeTimer);
     this.#lastError = detail;
+    this.#isConnected = false;
     this.#isReady = false;
     this.#engine = null;
     this.#socket = null;

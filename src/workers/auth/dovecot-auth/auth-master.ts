@@ -19,6 +19,10 @@ export class AuthMasterEngine extends AuthDialogue {
     this.sink.send('VERSION\t1\t1\n');
   }
 
+  get expected(): string {
+    return 'a userdb or master socket';
+  }
+
   ask(id: number, query: PassdbQuery): PassdbAnswer | null {
     if (query.user === '') return { kind: 'unknown-user' };
     const line = passLine(id, query);
@@ -36,7 +40,7 @@ export class AuthMasterEngine extends AuthDialogue {
   }
 
   protected handshake(command: string): boolean {
-    if (command === 'MECH') this.break('an auth-client socket: a userdb socket is needed');
+    if (command === 'MECH') this.break('an auth-client socket');
     return command === 'SPID';
   }
 

@@ -56,7 +56,6 @@ test.each([
   ['VERSION\t2\t0\n', 'version "2"'],
   ['VERSION\t1\n'.repeat(101), 'without an end'],
   [HELLO.replace(/^VERSION.*\n/, ''), 'without VERSION'],
-  ['VERSION\t1\t1\nSPID\t1\n', 'an auth-client socket is needed'],
   ['x'.repeat(16385), 'more than 16384 bytes'],
   [`${HELLO}HELO\t1\n`, 'unknown reply "HELO"'],
   [`${HELLO}OK\n`, 'without an id'],
@@ -230,7 +229,7 @@ test('a question that was given up', () => {
   engine.cancel(5);
   engine.cancel(6);
   expect(sink.sent).toBe('CANCEL\t5\n');
-  engine.receive(Buffer.from('OK\t5\tuser=bob\nCONT\t5\tAA==\n'));
+  engine.receive(Buffer.from('OK\t5\tuser=bob\nCONT\t5\tAA==\nCANCELLED\t5\n'));
   expect(sink).toMatchObject({ brokenBy: null });
   expect(sink.answers.size).toBe(0);
 });
