@@ -12,6 +12,8 @@ export interface LmtpPeerOptions {
   readonly rcpt?: (path: string) => string | null;
   /** What follows a whole message for one recipient; null = silence, 'close' = the connection. */
   readonly final?: (path: string) => string | 'close' | null;
+  /** No greeting until the test writes one. */
+  readonly isSilent?: boolean;
   /** Stops to read when the message begins. */
   readonly holdsMessage?: boolean;
   readonly secureContext?: tls.SecureContext;
@@ -115,7 +117,7 @@ export class LmtpPeer {
     if (isImplicitTls === true && secureContext !== undefined) {
       this.#secure(connection, secureContext, true);
     } else {
-      new Dialogue(this, connection).start(true);
+      new Dialogue(this, connection).start(this.options.isSilent !== true);
     }
   }
 

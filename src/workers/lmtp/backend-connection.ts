@@ -148,8 +148,9 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
   /** True: the backend has not heard of this recipient, and will not by this connection. */
   withdraw(session: RecipientSession): boolean {
     if (!this.#engine.withdraw(session.recipient.number)) return false;
-    this.#settleSession(session);
-    if (this.#sessions.size === 0) this.close();
+    // A connection that was opened for this user alone counts until it is closed.
+    if (this.#sessions.size === 1) this.close();
+    else this.#settleSession(session);
     return true;
   }
 

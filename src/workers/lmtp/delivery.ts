@@ -4,7 +4,7 @@ import { normaliseUser } from '../../shared/user-name.ts';
 import { formatMailbox } from '../../shared/wire/smtp-command.ts';
 import type { SmtpReply } from '../../shared/wire/smtp-reply.ts';
 import { encodeXtext } from '../../shared/wire/xtext.ts';
-import type { LoginRoute } from '../auth/login-route.ts';
+import type { LoginRoute, UserVerdict } from '../auth/login-route.ts';
 import type { EndReason } from '../protocols/end-reason.ts';
 import type { ConnectionFacts } from '../protocols/engine.ts';
 import type { BackendRecipient } from '../protocols/lmtp/backend.ts';
@@ -19,7 +19,6 @@ import {
   type ConnectionOwner,
   type SpooledMessage,
 } from './backend-connection.ts';
-import { findRoute } from './find-route.ts';
 import { type RecipientOwner, RecipientSession } from './recipient-session.ts';
 import { Spool } from './spool.ts';
 
@@ -86,17 +85,30 @@ export class Delivery implements RecipientOwner, ConnectionOwner {
       this.#refuse(recipient, say.unknownUser(name), 'not a possible user name');
       return;
     }
-    const found = findRoute(this.#context, user, name, this.#origin.facts);
-    const use = (verdict: Awaited<typeof found>): void => {
-      if (this.#isOver) return;
-      if (verdict.kind === 'route') this.#begin(recipient, verdict.route, { user, name, detail });
-      else if (verdict.kind === 'unknown-user') this.#refuse(recipient, say.unknownUser(name), '');
-      else this.#refuse(recipient, say.LOOKUP_FAILED, verdict.detail);
-    };
-    if (found instanceof Promise) {
-      found.then(use).catch((error: unknown) => this.onFault(error));
-    } else {
-      use(found);
+    const { auth } = this.#context;
+    const { facts } = this.#origin;
+    auth
+      .findUser({ user, originalUser: name, protocol: 'lmtp', facts })
+      .then((verdict) => this.#found(recipient, verdict, { user, name, detail }))
+      .catch((error: unknown) => this.onFault(error));
+  }
+
+  #found(
+    recipient: Recipient,
+    verdict: UserVerdict,
+    of: { readonly user: string; readonly name: string; readonly detail: string },
+  ): void {
+    if (this.#isOver) return;
+    switch (verdict.kind) {
+      case 'route':
+        this.#begin(recipient, verdict.route, of);
+        break;
+      case 'unknown-user':
+        this.#refuse(recipient, say.unknownUser(of.name), '');
+        break;
+      case 'failed':
+        this.#refuse(recipient, say.LOOKUP_FAILED, verdict.detail);
+        break;
     }
   }
 

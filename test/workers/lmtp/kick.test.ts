@@ -162,6 +162,33 @@ describe('a user is moved', () => {
     expect((await client.replies(1))[0]).toMatch(/^250 2\.0\.0 <bob@x\.test>/);
   });
 
+  test('before its backend has heard of it: the others go on by the same connection', async () => {
+    rig.peers[0].options = { isSilent: true };
+    const client = await rig.client();
+    await client.command('MAIL FROM:<s@x.test>');
+    client.send('RCPT TO:<alice@x.test>\r\nRCPT TO:<bob@x.test>\r\n');
+    const connection = await rig.peers[0].connection(0);
+    await eventually('both are placed', 10_000, () => rig.front.sessionCount() === 2);
+    rig.move('alice@x.test', 2);
+    expect(await deliveredTo('alice@x.test')).toBe(2);
+    connection.write('220 peer\r\n');
+    expect(await client.replies(2)).toEqual([MOVED, '250 2.1.5 OK']);
+    expect(connection.recipients).toEqual(['bob@x.test']);
+  });
+
+  test('before its backend has heard of it, and nobody else is there: the connection is closed', async () => {
+    rig.peers[0].options = { isSilent: true };
+    const client = await rig.client();
+    await client.command('MAIL FROM:<s@x.test>');
+    client.send('RCPT TO:<alice@x.test>\r\n');
+    const connection = await rig.peers[0].connection(0);
+    await eventually('it is placed', 10_000, () => rig.front.sessionCount() === 1);
+    rig.move('alice@x.test', 2);
+    await connection.closed();
+    expect(await client.replies(1)).toEqual([MOVED]);
+    expect(await deliveredTo('alice@x.test')).toBe(2);
+  });
+
   test('before its backend has answered RCPT: refused there, and the next RCPT waits for the new backend', async () => {
     rig.peers[0].options = { rcpt: () => null };
     const client = await rig.client();
