@@ -1,9 +1,10 @@
 import { chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { CertificateFiles } from './certificates.ts';
 import { makeLabDirectory } from './lab-directory.ts';
 import { requireProgram } from './require-program.ts';
 import { outputOf } from './run-program.ts';
-import { idsOf, ServerProcess } from './server-process.ts';
+import { idsOf, ownCertificate, ServerProcess } from './server-process.ts';
 
 const PORT = 23306;
 const ADMIN_PASSWORD = 'admin-pass';
@@ -24,7 +25,7 @@ export class MariadbServer {
   }
 
   /** Starts it, installed if it is missing (Debian), and runs a script in `mail`. */
-  static async start(host: string, script: string): Promise<MariadbServer> {
+  static async start(host: string, script: string, tls?: CertificateFiles): Promise<MariadbServer> {
     const program = await requireProgram('mariadbd', ['mariadb-server']);
     const install = await requireProgram('mariadb-install-db', ['mariadb-server']);
     const directory = makeLabDirectory();
@@ -49,6 +50,7 @@ export class MariadbServer {
     const args = [
       ...[...common, ...small, `--init-file=${initFile}`, `--bind-address=${host}`],
       ...[`--port=${PORT}`, `--socket=${join(directory, 'run', 'sock')}`, '--skip-name-resolve'],
+      ...(tls === undefined ? [] : tlsArgs(directory, tls, uid, gid)),
       ...['--innodb-flush-log-at-trx-commit=0', '--skip-log-bin', '--max-connections=40'],
     ];
     const server = new MariadbServer(host, directory, new ServerProcess({ program, args }));
@@ -93,8 +95,20 @@ export class MariadbServer {
     ]);
   }
 
+  /** Another certificate for connections to come. */
+  async useCertificate(files: CertificateFiles): Promise<void> {
+    const { uid, gid } = await idsOf('mysql');
+    ownCertificate(this.#directory, files, uid, gid);
+    await this.sql('FLUSH SSL');
+  }
+
   async stop(): Promise<void> {
     await this.#process.stop();
     rmSync(this.#directory, { recursive: true, force: true });
   }
+}
+
+function tlsArgs(directory: string, files: CertificateFiles, uid: number, gid: number): string[] {
+  const { cert, key } = ownCertificate(directory, files, uid, gid);
+  return [`--ssl-cert=${cert}`, `--ssl-key=${key}`];
 }

@@ -1,18 +1,10 @@
-import {
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  mkdirSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chownSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CertificateFiles } from './certificates.ts';
 import { makeLabDirectory } from './lab-directory.ts';
 import { requireFile, requireProgram } from './require-program.ts';
 import { outputOf } from './run-program.ts';
-import { idsOf, ServerProcess } from './server-process.ts';
+import { idsOf, ownCertificate, ServerProcess } from './server-process.ts';
 
 const VERSIONS = '/usr/lib/postgresql';
 const PORT = 25432;
@@ -105,20 +97,12 @@ async function asPostgres(program: string, args: readonly string[]): Promise<voi
   await outputOf('runuser', ['-u', 'postgres', '--', program, ...args], { cwd: '/tmp' });
 }
 
-/** The server wants its key to be its own. */
 function tlsSettings(
   directory: string,
   files: CertificateFiles,
   uid: number,
   gid: number,
 ): string[] {
-  const folder = join(directory, 'tls');
-  mkdirSync(folder);
-  const copies = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
-  for (const kind of ['cert', 'key'] as const) {
-    copyFileSync(files[kind], copies[kind]);
-    chmodSync(copies[kind], 0o600);
-    chownSync(copies[kind], uid, gid);
-  }
-  return [`ssl_cert_file=${copies.cert}`, `ssl_key_file=${copies.key}`];
+  const { cert, key } = ownCertificate(directory, files, uid, gid);
+  return [`ssl_cert_file=${cert}`, `ssl_key_file=${key}`];
 }

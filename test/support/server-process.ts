@@ -1,6 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { chmodSync, chownSync, copyFileSync, mkdirSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
+import type { CertificateFiles } from './certificates.ts';
 import { eventually, withDeadline } from './deadline.ts';
 import { outputOf } from './run-program.ts';
 
@@ -92,4 +95,22 @@ export async function idsOf(user: string): Promise<{ uid: number; gid: number }>
   const uid = Number(await outputOf('id', ['-u', user]));
   const gid = Number(await outputOf('id', ['-g', user]));
   return { uid, gid };
+}
+
+/** Copies of a certificate and its key that belong to a server's user: some want that. */
+export function ownCertificate(
+  directory: string,
+  files: CertificateFiles,
+  uid: number,
+  gid: number,
+): CertificateFiles {
+  const folder = join(directory, 'tls');
+  mkdirSync(folder, { recursive: true });
+  const copies = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
+  for (const kind of ['cert', 'key'] as const) {
+    copyFileSync(files[kind], copies[kind]);
+    chmodSync(copies[kind], 0o600);
+    chownSync(copies[kind], uid, gid);
+  }
+  return copies;
 }

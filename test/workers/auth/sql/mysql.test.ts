@@ -1,5 +1,9 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { SqlPassdbSettings } from '../../../../src/shared/database-passdb-settings.ts';
+import { type CertificateFiles, makeCertificate } from '../../../support/certificates.ts';
 import { eventually } from '../../../support/deadline.ts';
 import { labAddress } from '../../../support/dovecot.ts';
 import { HoldingRelay } from '../../../support/holding-relay.ts';
@@ -11,12 +15,17 @@ import { sqlPassdb, sqlSettings, usersScript } from './sql-users.ts';
 
 let server: MariadbServer;
 let relay: HoldingRelay;
+let folder: string;
+let files: CertificateFiles;
 
 beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'postilion-mysql-'));
+  files = await makeCertificate(folder, 'localhost');
   server = await MariadbServer.start(
     labAddress(1),
     `${usersScript(true)}
      CREATE USER postilion@'%' IDENTIFIED BY 'reader-pass'; GRANT SELECT ON mail.* TO postilion@'%';`,
+    files,
   );
   relay = await HoldingRelay.start(labAddress(2), server);
 });
@@ -24,6 +33,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await relay?.close();
   await server?.stop();
+  rmSync(folder, { recursive: true, force: true });
 });
 
 function direct(): Partial<SqlPassdbSettings> {
@@ -39,6 +49,32 @@ const lab = {
 
 testSqlBehaviour(lab);
 testSqlServerBehaviour(lab);
+
+test('TLS: the right certificate, another name, another authority', async () => {
+  const ca = readFileSync(files.cert, 'latin1');
+  const ask = verifyQuery('alice@example.org', 'alice pass');
+  const withTls = async (more: Partial<SqlPassdbSettings>) => {
+    return (await asked(lab.settings(more), ask))[0];
+  };
+  // Only names can be compared, and this is the one that every machine knows.
+  const named = await HoldingRelay.start('127.0.0.1', server);
+  const through = { servers: ['localhost'], port: named.port };
+  expect((await withTls({ ...through, tls: { ca, verify: true } })).kind).toBe('ok');
+  expect(named.fromClients).not.toMatch(/alice|SELECT/);
+  expect(await withTls({ ...through, tls: { ca: '', verify: true } })).toMatchObject({
+    kind: 'failed',
+    detail: expect.stringContaining('self-signed'),
+  });
+  expect((await withTls({ tls: { ca: '', verify: false } })).kind).toBe('ok');
+  const other = await makeCertificate(folder, 'other.test', { authority: files });
+  await server.useCertificate(other);
+  expect(await withTls({ ...through, tls: { ca, verify: true } })).toMatchObject({
+    kind: 'failed',
+    detail: expect.stringContaining('other.test'),
+  });
+  expect((await withTls({ ...through, tls: { ca, verify: false } })).kind).toBe('ok');
+  await named.close();
+});
 
 test('a unix socket', async () => {
   const settings = lab.settings({ servers: [server.socket] });
