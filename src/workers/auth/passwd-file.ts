@@ -92,7 +92,10 @@ export class PasswdFile {
       if (parsed === null) continue;
       // The first one counts, as in Dovecot.
       if (users.has(parsed.name)) {
-        this.#environment.log('warn', `${this.#path}: a user is there more than once: ${count}`);
+        this.#environment.log(
+          'warn',
+          `${this.#path}: a user is there more than once: line ${count}`,
+        );
       } else {
         users.set(parsed.name, parsed.user);
       }
