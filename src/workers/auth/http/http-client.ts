@@ -43,8 +43,8 @@ export class HttpClient {
   readonly #agent: PlainAgent;
   readonly #isTls: boolean;
   readonly #ca: string;
-  readonly #closing = new AbortController();
-  #pending = 0;
+  /** One for each request that waits or is on its way. */
+  readonly #pending = new Set<AbortController>();
 
   constructor(settings: HttpServerSettings) {
     this.#url = new URL(settings.url);
@@ -63,25 +63,28 @@ export class HttpClient {
 
   /** Rejects with HttpClientError, and within the time limit. */
   async exchange(request: HttpRequest): Promise<HttpResponse> {
-    if (this.#pending >= MAX_PENDING_REQUESTS) {
+    if (this.#pending.size >= MAX_PENDING_REQUESTS) {
       throw new HttpClientError(`${MAX_PENDING_REQUESTS} requests wait already`);
     }
-    this.#pending++;
-    const late = AbortSignal.timeout(this.#timeoutMs);
+    const gaveUp = new AbortController();
+    this.#pending.add(gaveUp);
+    const late = `no answer within ${this.#timeoutMs} ms`;
+    const timer = setTimeout(() => gaveUp.abort(late), this.#timeoutMs);
     try {
-      return await this.#send(request, AbortSignal.any([late, this.#closing.signal]));
+      return await this.#send(request, gaveUp.signal);
     } catch (error) {
       if (error instanceof HttpClientError) throw error;
-      const text = late.aborted ? `no answer within ${this.#timeoutMs} ms` : messageOf(error);
+      const text = gaveUp.signal.aborted ? `${gaveUp.signal.reason}` : messageOf(error);
       throw new HttpClientError(text, { cause: error });
     } finally {
-      this.#pending--;
+      clearTimeout(timer);
+      this.#pending.delete(gaveUp);
     }
   }
 
   /** Requests that are on their way fail. */
   close(): void {
-    this.#closing.abort();
+    for (const gaveUp of this.#pending) gaveUp.abort('closed');
     this.#agent.destroy();
   }
 

@@ -88,7 +88,7 @@ test('a server that is slow, and a client that is closed meanwhile', async () =>
   await expect(client.exchange(get)).rejects.toThrow('no answer within 200 ms');
   const patient = clientOf('/slow');
   const answer = patient.exchange(get);
-  const failed = expect(answer).rejects.toThrow();
+  const failed = expect(answer).rejects.toThrow('closed');
   patient.close();
   await failed;
   client.close();
@@ -110,6 +110,28 @@ test('headers that never end, and an answer that is none', async () => {
     const url = `http://127.0.0.1:${port}${path}`;
     const client = new HttpClient({ url, headers: {}, ca: '', timeoutMs: 10_000 });
     await expect(client.exchange(get)).rejects.toThrow(/Header overflow|Parse Error/);
+    client.close();
+  }
+  raw.close();
+});
+
+test('bodies that stop half-way', async () => {
+  const raw = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', (chunk) => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello');
+      if (chunk.includes('/closed')) socket.end();
+    });
+  }).listen(0, '127.0.0.1');
+  await once(raw, 'listening');
+  const { port } = raw.address() as AddressInfo;
+  for (const [path, text] of [
+    ['/stalled', 'no answer within 300 ms'],
+    ['/closed', 'aborted'],
+  ]) {
+    const url = `http://127.0.0.1:${port}${path}`;
+    const client = new HttpClient({ url, headers: {}, ca: '', timeoutMs: 300 });
+    await expect(client.exchange(get)).rejects.toThrow(text);
     client.close();
   }
   raw.close();
