@@ -3,13 +3,15 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../support/deadline.ts';
-import { labAddress } from '../support/dovecot.ts';
+import { IMAP_PORT, labAddress } from '../support/dovecot.ts';
 import { HoldingRelay } from '../support/holding-relay.ts';
 import { makeLabDirectory } from '../support/lab-directory.ts';
+import { copiesOf, LMTP_PORT, LmtpClient, lmtpConfig, lmtpPortOf } from '../support/lmtp-lab.ts';
 import { MariadbServer } from '../support/mariadb-server.ts';
 import { imapLogin, MASTER, PassdbLab } from '../support/passdb-lab.ts';
 import { PgsqlServer } from '../support/pgsql-server.ts';
 import type { PostilionProcess } from '../support/postilion.ts';
+import { requireFile } from '../support/require-program.ts';
 
 /** `driver: sql` through `postilion serve` to real Dovecot, as Python's imaplib sees it. */
 
@@ -45,7 +47,8 @@ const OPTIONS = {
 let lab: PassdbLab;
 
 beforeAll(async () => {
-  lab = await PassdbLab.start();
+  await requireFile('/usr/lib/dovecot/lmtp', ['dovecot-lmtpd']);
+  lab = await PassdbLab.start(lmtpConfig);
 });
 
 afterAll(async () => {
@@ -119,7 +122,18 @@ describe('PostgreSQL', () => {
     );
     relay = await HoldingRelay.start(labAddress(RELAY), server);
     const connect = `host=${relay.host} port=${relay.port} dbname=mail user=postilion password=reader-pass`;
-    director = await lab.serve([{ ...OPTIONS, dialect: 'pgsql', connect }], OVERRIDES);
+    const listen = '127.0.0.1:0';
+    director = await lab.serve([{ ...OPTIONS, dialect: 'pgsql', connect }], {
+      ...OVERRIDES,
+      services: [
+        { protocol: 'imap', listen },
+        { protocol: 'lmtp', listen },
+      ],
+      backends: {
+        imap: { port: IMAP_PORT, trusted: true },
+        lmtp: { port: LMTP_PORT, trusted: true },
+      },
+    });
   });
 
   afterAll(async () => {
@@ -128,6 +142,21 @@ describe('PostgreSQL', () => {
   });
 
   testLogins(() => director, 'pg');
+
+  test('mail goes where the logins go: the look-up has the same fields', async () => {
+    const client = await LmtpClient.open(lmtpPortOf(director));
+    const [eva, nobody] = await client.envelope('', 'eva', "\"' OR '1'='1\"");
+    expect(eva).toMatch(/^250 /);
+    expect(nobody).toMatch(/^550 /);
+    await relay.close();
+    expect(await client.command('RCPT TO:<anna>')).toMatch(/^451 /);
+    expect(await client.data('Subject: x\r\n\r\nx\r\n', 1)).toEqual([
+      expect.stringMatching(/^250 /),
+    ]);
+    client.close();
+    expect(copiesOf(lab.lab, 'eva')).toEqual(['b2']);
+    await relay.open();
+  });
 
   test('down, slow, and back again: never a wrong password', async () => {
     const unavailable = expect.stringContaining('[UNAVAILABLE]');
