@@ -151,3 +151,47 @@ export const databaseLimits = {
   /** Of one SQLite file: SQLite may not come back from it, and a thread ends only then. */
   sqliteThreads: 3,
 } as const;
+
+/** Databases that are asked by HTTP; also the issuers of tokens. Of one worker and one server. */
+export const httpClientLimits = {
+  connections: 64,
+  idleConnections: 8,
+  /** Shorter than what servers grant, lest a request meets a connection that is being closed. */
+  idleMs: 4000,
+  /** Requests that wait for a connection, or for an answer; further ones fail. */
+  pendingRequests: 1000,
+  headerBytes: 64 * 1024,
+  /** An answer, or a set of keys. */
+  bodyBytes: 1024 * 1024,
+  /** Connections whose login attempts are counted; the oldest are forgotten. */
+  countedConnections: 10_000,
+} as const;
+
+/** Tokens of OAuth. */
+export const tokenLimits = {
+  tokenBytes: 8192,
+  /** Of the user that a token names. */
+  userBytes: 1024,
+  /** Tokens of one worker that are known to be good; who was not asked about for the longest time makes room. */
+  cachedTokens: 10_000,
+  /** Keys are fetched again when they are older, and for a key that is not among them not more often than this. */
+  keysAgeMs: 10 * 60_000,
+  keysCooldownMs: 30_000,
+  /** Keys that are tried for a token that does not name its own. */
+  triedKeys: 16,
+} as const;
+
+/** A Dovecot auth process as a database. */
+export const dovecotAuthLimits = {
+  /** A longer line ends the connection, and all that others have asked on it: AUTH_CLIENT_MAX_LINE_LENGTH. */
+  lineBytes: 16384,
+  /** As lineBytes, of a userdb socket: MAX_INBUF_SIZE of auth-master-connection.c. */
+  masterLineBytes: 1024,
+  /** The server's lines before it is ready: each mechanism is one. */
+  handshakeLines: 100,
+  /** Questions of one worker that wait or are on their way; further ones fail. */
+  pendingQuestions: 1000,
+  /** Pause before the next attempt to connect, twice as long each time. */
+  firstPauseMs: 100,
+  maxPauseMs: 5000,
+} as const;

@@ -1,5 +1,4 @@
-/** Characters of a text for clients that a database may give. */
-const MAX_REASON_CHARS = 256;
+import { authLimits } from '../../shared/limits.ts';
 
 /**
  * A text of a user database (latin1 string) as a client may get it: one line of printable ASCII, as no
@@ -10,5 +9,5 @@ export function reasonText(text: string): string {
     .replace(/[\0- \x7f]+/g, ' ')
     .replace(/[\x80-\uffff]+/g, '?')
     .trim();
-  return printable.slice(0, MAX_REASON_CHARS).trimEnd();
+  return printable.slice(0, authLimits.reasonChars).trimEnd();
 }

@@ -1,8 +1,9 @@
+import { dovecotAuthLimits } from '../../../shared/limits.ts';
 import { decodeBase64, encodeBase64 } from '../../../shared/wire/base64.ts';
 import type { PassdbAnswer, PassdbQuery } from '../passdb.ts';
 import { failAnswer, okAnswer } from './auth-answer.ts';
 import { AuthDialogue, shown } from './auth-dialogue.ts';
-import { type AuthEngineSink, MAX_AUTH_LINE_BYTES } from './auth-engine.ts';
+import type { AuthEngineSink } from './auth-engine.ts';
 import { askedMechanism, authLine, initialResponse } from './auth-question.ts';
 
 /** Major 1 must be the same on both sides. Since 1.2 an empty `resp` is an empty initial response. */
@@ -50,7 +51,7 @@ export class AuthClientEngine extends AuthDialogue {
     const response = initialResponse(query);
     if (response === null) return { kind: 'mismatch' };
     const line = authLine(id, query, response);
-    if (line.length >= MAX_AUTH_LINE_BYTES) {
+    if (line.length >= dovecotAuthLimits.lineBytes) {
       return { kind: 'failed', detail: 'the credentials are too long for the auth server' };
     }
     const isToken = mechanism !== 'PLAIN';

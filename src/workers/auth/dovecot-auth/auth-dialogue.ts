@@ -1,17 +1,13 @@
+import { dovecotAuthLimits } from '../../../shared/limits.ts';
 import { LineSplitter } from '../../../shared/wire/line-splitter.ts';
 import { splitTabEscaped } from '../../../shared/wire/tab-escape.ts';
 import type { PassdbAnswer, PassdbQuery } from '../passdb.ts';
-import {
-  type AuthEngine,
-  type AuthEngineSink,
-  MAX_AUTH_LINE_BYTES,
-  MAX_HANDSHAKE_LINES,
-} from './auth-engine.ts';
+import type { AuthEngine, AuthEngineSink } from './auth-engine.ts';
 
 /** What the protocols of both kinds of auth sockets share: lines of tab-separated fields, VERSION, replies by id. */
 export abstract class AuthDialogue implements AuthEngine {
   protected readonly sink: AuthEngineSink;
-  readonly #lines = new LineSplitter(MAX_AUTH_LINE_BYTES);
+  readonly #lines = new LineSplitter(dovecotAuthLimits.lineBytes);
   #state: 'handshake' | 'ready' | 'dead' = 'handshake';
   #handshakeLines = 0;
   #hasVersion = false;
@@ -36,7 +32,8 @@ export abstract class AuthDialogue implements AuthEngine {
       if (this.#isDead()) return;
       line = this.#lines.next();
     }
-    if (this.#lines.isTooLong) this.break(`a line of more than ${MAX_AUTH_LINE_BYTES} bytes`);
+    if (this.#lines.isTooLong)
+      this.break(`a line of more than ${dovecotAuthLimits.lineBytes} bytes`);
   }
 
   /** A line before the server was ready, but VERSION; true: it was the last of the handshake. */
@@ -49,7 +46,7 @@ export abstract class AuthDialogue implements AuthEngine {
   }
 
   #handshakeLine(command: string, args: readonly string[]): void {
-    if (++this.#handshakeLines > MAX_HANDSHAKE_LINES) {
+    if (++this.#handshakeLines > dovecotAuthLimits.handshakeLines) {
       this.break('a handshake without an end');
       return;
     }

@@ -25,8 +25,3 @@ export interface AuthEngine {
 }
 
 export type CreateAuthEngine = (sink: AuthEngineSink) => AuthEngine;
-
-/** `AUTH_CLIENT_MAX_LINE_LENGTH`: a longer line ends the connection, and all that others have asked on it. */
-export const MAX_AUTH_LINE_BYTES = 16384;
-/** Of the server's lines before DONE: each mechanism is one. */
-export const MAX_HANDSHAKE_LINES = 100;

@@ -1,13 +1,8 @@
 import { connect, type Socket } from 'node:net';
+import { dovecotAuthLimits } from '../../../shared/limits.ts';
 import type { AuthSocketAddress } from '../../../shared/remote-passdb-settings.ts';
 import type { PassdbAnswer, PassdbQuery } from '../passdb.ts';
 import type { AuthEngine, CreateAuthEngine } from './auth-engine.ts';
-
-/** Pauses between attempts to connect: doubled up to the last. */
-const FIRST_PAUSE_MS = 100;
-const LAST_PAUSE_MS = 5000;
-/** Questions that wait or are on their way, per worker and socket; more are answered at once, as failed. */
-export const MAX_PENDING_QUESTIONS = 1000;
 
 interface Pending {
   readonly query: PassdbQuery;
@@ -31,7 +26,7 @@ export class AuthLink {
   #isConnected = false;
   #isReady = false;
   #lastId = 0;
-  #pauseMs = FIRST_PAUSE_MS;
+  #pauseMs: number = dovecotAuthLimits.firstPauseMs;
   #pauseTimer: NodeJS.Timeout | null = null;
   #handshakeTimer: NodeJS.Timeout | undefined;
   #lastError = 'no connection yet';
@@ -46,8 +41,10 @@ export class AuthLink {
   /** Never rejects. */
   ask(query: PassdbQuery): Promise<PassdbAnswer> {
     if (this.#isClosed) return Promise.resolve(failed('closed'));
-    if (this.#pending.size >= MAX_PENDING_QUESTIONS) {
-      return Promise.resolve(failed(`${MAX_PENDING_QUESTIONS} questions wait already`));
+    if (this.#pending.size >= dovecotAuthLimits.pendingQuestions) {
+      return Promise.resolve(
+        failed(`${dovecotAuthLimits.pendingQuestions} questions wait already`),
+      );
     }
     return new Promise((resolve) => {
       const id = this.#nextId();
@@ -98,7 +95,7 @@ export class AuthLink {
   #ready(): void {
     clearTimeout(this.#handshakeTimer);
     this.#isReady = true;
-    this.#pauseMs = FIRST_PAUSE_MS;
+    this.#pauseMs = dovecotAuthLimits.firstPauseMs;
     for (const id of [...this.#pending.keys()]) this.#send(id);
   }
 
@@ -136,7 +133,7 @@ export class AuthLink {
       this.#pauseTimer = null;
       if (this.#pending.size > 0) this.#connect();
     }, this.#pauseMs);
-    this.#pauseMs = Math.min(2 * this.#pauseMs, LAST_PAUSE_MS);
+    this.#pauseMs = Math.min(2 * this.#pauseMs, dovecotAuthLimits.maxPauseMs);
   }
 
   #disconnect(detail: string): void {

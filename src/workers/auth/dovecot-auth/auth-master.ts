@@ -1,11 +1,9 @@
+import { dovecotAuthLimits } from '../../../shared/limits.ts';
 import type { PassdbAnswer, PassdbQuery } from '../passdb.ts';
 import { reasonText } from '../reason-text.ts';
 import { okAnswer, readFields } from './auth-answer.ts';
 import { AuthDialogue, shown } from './auth-dialogue.ts';
 import { passLine } from './auth-question.ts';
-
-/** `MAX_INBUF_SIZE` of auth-master-connection.c: a longer question ends the connection. */
-const MAX_QUESTION_BYTES = 1024;
 
 /**
  * Dovecot's auth-master protocol, as a userdb socket speaks it: PASS, the fields of a user without a password
@@ -26,7 +24,7 @@ export class AuthMasterEngine extends AuthDialogue {
   ask(id: number, query: PassdbQuery): PassdbAnswer | null {
     if (query.user === '') return { kind: 'unknown-user' };
     const line = passLine(id, query);
-    if (line.length >= MAX_QUESTION_BYTES) {
+    if (line.length >= dovecotAuthLimits.masterLineBytes) {
       return { kind: 'failed', detail: 'the user name is too long for the auth server' };
     }
     this.#questions.set(id, query.user);

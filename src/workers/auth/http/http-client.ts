@@ -1,17 +1,8 @@
 import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { errorCode } from '../../../shared/errors.ts';
+import { httpClientLimits } from '../../../shared/limits.ts';
 import type { HttpServerSettings } from '../../../shared/remote-passdb-settings.ts';
-
-/** Of an answer's body; a longer one is no answer. */
-export const MAX_HTTP_BODY_BYTES = 1024 * 1024;
-const MAX_HEADER_BYTES = 64 * 1024;
-/** Connections per worker, and requests that wait for one. */
-const MAX_CONNECTIONS = 64;
-export const MAX_PENDING_REQUESTS = 1000;
-const MAX_IDLE_CONNECTIONS = 8;
-/** Shorter than what servers grant, lest a request meets a connection that is being closed. */
-const IDLE_MS = 4000;
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
@@ -54,17 +45,17 @@ export class HttpClient {
     this.#ca = settings.ca;
     const options = {
       keepAlive: true,
-      maxSockets: MAX_CONNECTIONS,
-      maxFreeSockets: MAX_IDLE_CONNECTIONS,
-      timeout: IDLE_MS,
+      maxSockets: httpClientLimits.connections,
+      maxFreeSockets: httpClientLimits.idleConnections,
+      timeout: httpClientLimits.idleMs,
     };
     this.#agent = this.#isTls ? new TlsAgent(options) : new PlainAgent(options);
   }
 
   /** Rejects with HttpClientError, and within the time limit. */
   async exchange(request: HttpRequest): Promise<HttpResponse> {
-    if (this.#pending.size >= MAX_PENDING_REQUESTS) {
-      throw new HttpClientError(`${MAX_PENDING_REQUESTS} requests wait already`);
+    if (this.#pending.size >= httpClientLimits.pendingRequests) {
+      throw new HttpClientError(`${httpClientLimits.pendingRequests} requests wait already`);
     }
     const gaveUp = new AbortController();
     this.#pending.add(gaveUp);
@@ -105,7 +96,7 @@ export class HttpClient {
       method: request.method,
       agent: this.#agent,
       signal,
-      maxHeaderSize: MAX_HEADER_BYTES,
+      maxHeaderSize: httpClientLimits.headerBytes,
       headers: {
         ...this.#headers,
         ...request.headers,
@@ -134,8 +125,8 @@ async function readBody(response: IncomingMessage): Promise<Buffer> {
   for await (const chunk of response as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     // Leaving the loop ends the connection: the rest is never read.
-    if (bytes > MAX_HTTP_BODY_BYTES) {
-      throw new HttpClientError(`an answer of more than ${MAX_HTTP_BODY_BYTES} bytes`);
+    if (bytes > httpClientLimits.bodyBytes) {
+      throw new HttpClientError(`an answer of more than ${httpClientLimits.bodyBytes} bytes`);
     }
     chunks.push(chunk);
   }

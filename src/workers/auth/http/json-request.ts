@@ -1,9 +1,8 @@
 import { z } from 'zod';
+import { authLimits } from '../../../shared/limits.ts';
 import type { PassdbAnswer, PassdbQuery } from '../passdb.ts';
 import { reasonText } from '../reason-text.ts';
 import type { HttpRequest, HttpResponse } from './http-client.ts';
-
-const MAX_FIELDS = 100;
 
 /** Flags may be written as true; null and false are as good as not there. */
 const fieldValue = z.union([z.string(), z.number(), z.boolean(), z.null()]);
@@ -12,7 +11,7 @@ const answerSchema = z.object({
   status: z.enum(['ok', 'unknown', 'mismatch', 'disabled', 'expired', 'error']),
   fields: z
     .record(z.string(), fieldValue)
-    .refine((fields) => Object.keys(fields).length <= MAX_FIELDS)
+    .refine((fields) => Object.keys(fields).length <= authLimits.fields)
     .nullish(),
   reason: z.string().nullish(),
 });

@@ -1,5 +1,4 @@
-/** Connections whose attempts are remembered; the oldest are forgotten. */
-export const MAX_COUNTED_CONNECTIONS = 10_000;
+import { httpClientLimits } from '../../../shared/limits.ts';
 
 /** Counts logins of connections, by session id, as nginx tells them to its script. */
 export class LoginAttempts {
@@ -11,7 +10,7 @@ export class LoginAttempts {
     // Behind all others, so that the one in front is who has not tried for the longest time.
     this.#counts.delete(sessionId);
     this.#counts.set(sessionId, attempt);
-    if (this.#counts.size > MAX_COUNTED_CONNECTIONS) {
+    if (this.#counts.size > httpClientLimits.countedConnections) {
       const [oldest] = this.#counts.keys();
       this.#counts.delete(oldest);
     }

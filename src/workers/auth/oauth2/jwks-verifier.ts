@@ -1,13 +1,8 @@
 import { createRemoteJWKSet, customFetch, errors, type JWTVerifyOptions, jwtVerify } from 'jose';
+import { tokenLimits } from '../../../shared/limits.ts';
 import type { HttpServerSettings } from '../../../shared/remote-passdb-settings.ts';
 import { HttpClient, HttpClientError } from '../http/http-client.ts';
 import type { TokenVerdict, TokenVerifier } from './token-verifier.ts';
-
-/** Keys are fetched again when they are older, and for a key that is not among them not more often than this. */
-const KEYS_MAX_AGE_MS = 10 * 60 * 1000;
-const KEYS_COOLDOWN_MS = 30 * 1000;
-/** Keys that are tried for a token that does not name its own. */
-const MAX_KEYS_TRIED = 16;
 
 export interface JwksOptions {
   readonly server: HttpServerSettings;
@@ -25,8 +20,8 @@ export class JwksVerifier implements TokenVerifier {
     const client = new HttpClient(server);
     this.#client = client;
     this.#keys = createRemoteJWKSet(new URL(server.url), {
-      cacheMaxAge: KEYS_MAX_AGE_MS,
-      cooldownDuration: KEYS_COOLDOWN_MS,
+      cacheMaxAge: tokenLimits.keysAgeMs,
+      cooldownDuration: tokenLimits.keysCooldownMs,
       // The client's own limit comes first, with its text.
       timeoutDuration: server.timeoutMs + 1000,
       [customFetch]: async () => {
@@ -67,7 +62,7 @@ export class JwksVerifier implements TokenVerifier {
     let tried = 0;
     try {
       for await (const key of candidates) {
-        if (++tried > MAX_KEYS_TRIED) break;
+        if (++tried > tokenLimits.triedKeys) break;
         try {
           const { payload } = await jwtVerify(token, key, this.#options);
           return { kind: 'claims', claims: payload };

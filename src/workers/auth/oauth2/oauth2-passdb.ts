@@ -1,3 +1,4 @@
+import { tokenLimits } from '../../../shared/limits.ts';
 import type { Oauth2Settings } from '../../../shared/remote-passdb-settings.ts';
 import { normaliseUser, type UserNameRules } from '../../../shared/user-name.ts';
 import type { SaslMechanism } from '../../../shared/wire/sasl.ts';
@@ -11,7 +12,6 @@ import type { TokenVerifier } from './token-verifier.ts';
 
 /** RFC 6750 2.1: what can be a token at all. */
 const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
-const MAX_TOKEN_BYTES = 8192;
 
 /** Driver `oauth2`: XOAUTH2 and OAUTHBEARER, by the issuer's keys or by asking the issuer. */
 export class Oauth2Passdb implements Passdb {
@@ -38,7 +38,7 @@ export class Oauth2Passdb implements Passdb {
   async query(query: PassdbQuery): Promise<PassdbAnswer> {
     if (query.kind !== 'verify') return this.#lookUp(query);
     const { secret: token } = query;
-    if (token.length > MAX_TOKEN_BYTES || !TOKEN.test(token)) {
+    if (token.length > tokenLimits.tokenBytes || !TOKEN.test(token)) {
       return this.#refusal(query, 'invalid_token', 'not what a token looks like');
     }
     const check = await this.#check(token);
@@ -58,7 +58,8 @@ export class Oauth2Passdb implements Passdb {
 
   async #check(token: string): Promise<TokenCheck | { kind: 'failed'; detail: string }> {
     const cached = this.#cache.find(token, Date.now());
-    if (cached !== null) return checkToken(cached, this.#settings, Date.now());
+    // Its time is not over, and nothing else of it can have changed.
+    if (cached !== null) return { kind: 'good', username: cached, expiresMs: 0 };
     const verdict = await this.#verifier.verify(token);
     if (verdict.kind === 'failed') return verdict;
     if (verdict.kind === 'refused') {
@@ -68,7 +69,7 @@ export class Oauth2Passdb implements Passdb {
     const check = checkToken(verdict.claims, this.#settings, nowMs);
     if (check.kind === 'good' && this.#settings.cacheMs > 0) {
       const untilMs = Math.min(check.expiresMs, nowMs + this.#settings.cacheMs);
-      this.#cache.add(token, verdict.claims, untilMs);
+      this.#cache.add(token, check.username, untilMs);
     }
     return check;
   }

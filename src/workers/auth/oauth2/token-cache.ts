@@ -1,20 +1,17 @@
 import { createHash } from 'node:crypto';
-import type { TokenClaims } from './token-verifier.ts';
-
-/** Tokens of one worker; who has not been asked about for the longest time makes room. */
-export const MAX_CACHED_TOKENS = 10_000;
+import { tokenLimits } from '../../../shared/limits.ts';
 
 interface Entry {
-  readonly claims: TokenClaims;
+  readonly username: string;
   readonly untilMs: number;
 }
 
-/** Tokens that were good, by their SHA-256: the tokens themselves are not kept. */
+/** Tokens that were good, and whose they are, by their SHA-256: the tokens themselves are not kept. */
 export class TokenCache {
   readonly #entries = new Map<string, Entry>();
 
-  /** Null: not known to be good at this time. */
-  find(token: string, nowMs: number): TokenClaims | null {
+  /** The user's name as the token has it. Null: not known to be good at this time. */
+  find(token: string, nowMs: number): string | null {
     const key = digest(token);
     const entry = this.#entries.get(key);
     if (entry === undefined) return null;
@@ -22,14 +19,14 @@ export class TokenCache {
     if (entry.untilMs <= nowMs) return null;
     // Behind all others, so that the one in front is who makes room.
     this.#entries.set(key, entry);
-    return entry.claims;
+    return entry.username;
   }
 
-  add(token: string, claims: TokenClaims, untilMs: number): void {
+  add(token: string, username: string, untilMs: number): void {
     const key = digest(token);
     this.#entries.delete(key);
-    this.#entries.set(key, { claims, untilMs });
-    if (this.#entries.size > MAX_CACHED_TOKENS) {
+    this.#entries.set(key, { username, untilMs });
+    if (this.#entries.size > tokenLimits.cachedTokens) {
       const [oldest] = this.#entries.keys();
       this.#entries.delete(oldest);
     }

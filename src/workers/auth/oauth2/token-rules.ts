@@ -1,3 +1,4 @@
+import { tokenLimits } from '../../../shared/limits.ts';
 import type { TokenClaims } from './token-verifier.ts';
 
 /** What a genuine token must say besides. */
@@ -45,6 +46,7 @@ export function checkToken(claims: TokenClaims, rules: TokenRules, nowMs: number
     return bad(`names no user by ${rules.usernameClaim}`);
   }
   const bytes = Buffer.from(username, 'utf8').toString('latin1');
+  if (bytes.length > tokenLimits.userBytes) return bad('names a user by too many bytes');
   return { kind: 'good', username: bytes, expiresMs };
 }
 

@@ -1,11 +1,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { dovecotAuthLimits } from '../../../../src/shared/limits.ts';
 import { AuthClientEngine } from '../../../../src/workers/auth/dovecot-auth/auth-client.ts';
-import {
-  AuthLink,
-  MAX_PENDING_QUESTIONS,
-} from '../../../../src/workers/auth/dovecot-auth/auth-link.ts';
+import { AuthLink } from '../../../../src/workers/auth/dovecot-auth/auth-link.ts';
 import { eventually } from '../../../support/deadline.ts';
 import { verifyQuery } from '../../../support/passdb-queries.ts';
 
@@ -83,12 +81,12 @@ test.each([-1, 0, 1])('questions of the limit %i', async (over) => {
   scripted.answers = false;
   const link = linkTo();
   let refused = 0;
-  const asked = Array.from({ length: MAX_PENDING_QUESTIONS + over }, async () => {
+  const asked = Array.from({ length: dovecotAuthLimits.pendingQuestions + over }, async () => {
     const answer = await link.ask(QUERY);
     if (answer.kind === 'failed' && answer.detail.includes('wait already')) refused++;
   });
   await eventually('all that may be asked are', 10_000, () => {
-    return scripted.lines.length === Math.min(asked.length, MAX_PENDING_QUESTIONS);
+    return scripted.lines.length === Math.min(asked.length, dovecotAuthLimits.pendingQuestions);
   });
   expect(refused).toBe(Math.max(over, 0));
   link.close();

@@ -5,11 +5,8 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import {
-  HttpClient,
-  MAX_HTTP_BODY_BYTES,
-  MAX_PENDING_REQUESTS,
-} from '../../../../src/workers/auth/http/http-client.ts';
+import { httpClientLimits } from '../../../../src/shared/limits.ts';
+import { HttpClient } from '../../../../src/workers/auth/http/http-client.ts';
 import { makeCertificate } from '../../../support/certificates.ts';
 import { HttpScript } from '../../../support/http-script.ts';
 
@@ -76,10 +73,10 @@ test('redirects are not followed', async () => {
 });
 
 test.each([-1, 0, 1])('a body of the limit %i bytes', async (over) => {
-  const client = clientOf(`/bytes/${MAX_HTTP_BODY_BYTES + over}`);
+  const client = clientOf(`/bytes/${httpClientLimits.bodyBytes + over}`);
   const answer = client.exchange(get);
   if (over > 0) await expect(answer).rejects.toThrow('more than');
-  else expect((await answer).body.length).toBe(MAX_HTTP_BODY_BYTES + over);
+  else expect((await answer).body.length).toBe(httpClientLimits.bodyBytes + over);
   client.close();
 });
 
@@ -170,10 +167,12 @@ test('a certificate of nobody known is refused', async () => {
 
 test('requests that wait are limited', async () => {
   const client = clientOf('/slow', { timeoutMs: 3000 });
-  const waiting = Array.from({ length: MAX_PENDING_REQUESTS }, () => {
+  const waiting = Array.from({ length: httpClientLimits.pendingRequests }, () => {
     return client.exchange(get).catch((error: Error) => error.message);
   });
-  await expect(client.exchange(get)).rejects.toThrow(`${MAX_PENDING_REQUESTS} requests wait`);
+  await expect(client.exchange(get)).rejects.toThrow(
+    `${httpClientLimits.pendingRequests} requests wait`,
+  );
   client.close();
   await Promise.all(waiting);
   const next = clientOf('/after');

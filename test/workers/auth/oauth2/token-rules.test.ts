@@ -51,6 +51,15 @@ test.each([
 });
 
 test.each([
+  [1023, 'good'],
+  [1024, 'good'],
+  [1025, 'bad'],
+])('a name of %i bytes is %s', (bytes, kind) => {
+  const check = checkToken({ ...good, email: 'x'.repeat(bytes) }, rules, NOW_MS);
+  expect(check).toMatchObject({ kind });
+});
+
+test.each([
   ['a scope that is missing', { scope: 'mail' }],
   ['a scope that is a part of another one', { scope: 'mailbox read' }],
   ['no scope', { scope: undefined }],
