@@ -81,7 +81,10 @@ export function createAuthenticator(options: WorkerAuthOptions): WorkerAuth {
     limited: limitReports(options),
     forget: () => cache.clear(),
   });
-  return { auth: authenticator, mechanisms: usableMechanisms(auth.mechanisms, databases) };
+  const mechanisms = usableMechanisms(auth.mechanisms, databases);
+  const idle = auth.mechanisms.filter((mechanism) => !mechanisms.includes(mechanism));
+  if (idle.length > 0) log.info({ mechanisms: idle }, 'no database can do these auth_mechanisms');
+  return { auth: authenticator, mechanisms };
 }
 
 function cached(passdb: Passdb, cache: AuthCache): Passdb {

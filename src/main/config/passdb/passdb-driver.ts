@@ -68,7 +68,10 @@ function fields() {
 function fieldText(content: unknown): string | null {
   if (typeof content === 'number' || typeof content === 'boolean') return String(content);
   if (typeof content !== 'string' || content.length > configLimits.passdbFieldChars) return null;
-  return /[\0\r\n]/.test(content) ? null : Buffer.from(content, 'utf8').toString('latin1');
+  // What check prints of a password is none.
+  return /[\0\r\n]/.test(content) || content === SHOWN_SECRET
+    ? null
+    : Buffer.from(content, 'utf8').toString('latin1');
 }
 
 /** The password of a master login is as good as any user's. */
