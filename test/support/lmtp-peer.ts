@@ -12,6 +12,8 @@ export interface LmtpPeerOptions {
   readonly rcpt?: (path: string) => string | null;
   /** What follows a whole message for one recipient; null = silence, 'close' = the connection. */
   readonly final?: (path: string) => string | 'close' | null;
+  /** The connection has ended, with these recipients accepted and without a final reply. */
+  readonly closed?: (recipients: readonly string[]) => void;
   /** No greeting until the test writes one. */
   readonly isSilent?: boolean;
   /** Stops to read when the message begins. */
@@ -27,8 +29,10 @@ export class LmtpPeerConnection {
   socket: Socket;
   /** Lines outside of messages. */
   readonly commands: string[] = [];
-  /** Accepted ones. */
+  /** Accepted ones, until the message is there. */
   recipients: string[] = [];
+  /** Those that the message was for. */
+  readonly finished: string[] = [];
   message: Buffer = Buffer.alloc(0);
   /** Of messages that are not kept. */
   messageBytes = 0;
@@ -111,6 +115,7 @@ export class LmtpPeer {
     });
     socket.on('close', () => {
       connection.isClosed = true;
+      this.options.closed?.(connection.recipients);
       this.#sockets.delete(socket);
     });
     const { secureContext, isImplicitTls } = this.options;
@@ -269,7 +274,9 @@ class Dialogue {
     const connection = this.#connection;
     this.#mode = 'command';
     connection.wholeMessages++;
-    for (const path of connection.recipients) {
+    const recipients = connection.recipients.splice(0);
+    connection.finished.push(...recipients);
+    for (const path of recipients) {
       const { final } = this.#peer.options;
       const reply = final === undefined ? `250 2.0.0 <${path}> peer Saved\r\n` : final(path);
       if (reply === 'close') {

@@ -57,7 +57,7 @@ describe('a user is moved', () => {
     expect(replies[2]).toMatch(/^250 2\.0\.0 <carol@x\.test> \S+ Saved$/);
     const second = await rig.peers[0].connection(1);
     expect(first.wholeMessages).toBe(0);
-    expect(second.recipients).toEqual(['bob@x.test', 'carol@x.test']);
+    expect(second.finished).toEqual(['bob@x.test', 'carol@x.test']);
     expect(second.wholeMessages).toBe(1);
     expect(rig.peers[1].connections).toHaveLength(0);
     await rig.noSessions();
