@@ -138,7 +138,7 @@ export const databaseLimits = {
   idleConnectionMs: 60_000,
   /** No connection gets older: it may lead to a server that is only the second choice. */
   connectionAgeMs: 10 * 60_000,
-  /** A server that could not be reached is left alone so long, twice as long each time. */
+  /** A server that could not be reached twice is left alone so long, then twice as long each time. */
   firstPauseMs: 100,
   maxPauseMs: 10_000,
   /** Rows or entries: one user is meant, and a second one is enough to know that something is wrong. */

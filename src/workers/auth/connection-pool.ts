@@ -196,7 +196,11 @@ export class ConnectionPool<C extends PoolConnection> {
         return connection;
       } catch (error) {
         const { firstPauseMs, maxPauseMs } = databaseLimits;
-        const pauseMs = Math.min(firstPauseMs * 2 ** server.failures, maxPauseMs);
+        // One failure may be that of the connection alone.
+        const pauseMs =
+          server.failures === 0
+            ? 0
+            : Math.min(firstPauseMs * 2 ** (server.failures - 1), maxPauseMs);
         server.failures++;
         server.pausedUntilMs = performance.now() + pauseMs;
         const late = `no connection within ${this.#options.connectTimeoutMs} ms`;

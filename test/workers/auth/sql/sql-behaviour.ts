@@ -1,5 +1,7 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { SqlPassdbSettings } from '../../../../src/shared/database-passdb-settings.ts';
+import { utf8Bytes } from '../../../../src/shared/variable-template.ts';
 import type { PassdbAnswer, PassdbQuery } from '../../../../src/workers/auth/passdb.ts';
 import type { SqlPassdb } from '../../../../src/workers/auth/sql/sql-passdb.ts';
 import { lookUpQuery, verifyQuery } from '../../../support/passdb-queries.ts';
@@ -151,6 +153,29 @@ export function testSqlBehaviour(lab: {
       }
     });
     expect(await lab.countUsers()).toBe(before);
+  });
+
+  test('whatever the name is, the database gets that name', async () => {
+    const passwordQuery = "SELECT '%u' AS echo, 'it''s <%n>' AS framed, NULL AS password";
+    const text = fc.string({ unit: 'binary', minLength: 1 }).filter((name) => !/[\0@]/.test(name));
+    const hostile = fc.constantFrom("'", '"', '--', ';', '\\', "\\'", '%u', '?', '$1', '/*', '`');
+    const names = fc
+      .array(fc.oneof(text, hostile), { minLength: 1, maxLength: 5 })
+      .map((pieces) => pieces.join(''));
+    await withPassdb(lab.settings({ passwordQuery }), async (passdb) => {
+      await fc.assert(
+        fc.asyncProperty(names, async (name) => {
+          const bytes = utf8Bytes(name);
+          expect(await passdb.query(lookUpQuery(bytes))).toEqual({
+            kind: 'ok',
+            fields: new Map([
+              ['echo', bytes],
+              ['framed', `it's <${bytes}>`],
+            ]),
+          });
+        }),
+      );
+    });
   });
 
   test('a password that the query itself compares', async () => {

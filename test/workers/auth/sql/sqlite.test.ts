@@ -65,8 +65,10 @@ test('no file, and a file that is no database: no verdict', async () => {
 test('a database that is locked by a writer: no verdict, and none too late', async () => {
   const writer = new DatabaseSync(path);
   try {
-    await withPassdb(lab.settings({ timeoutMs: 400 }), async (passdb) => {
-      expect((await passdb.query(ASK)).kind).toBe('ok');
+    await withPassdb(lab.settings(), async (passdb) => {
+      await eventually('the thread has started', 10_000, async () => {
+        return (await passdb.query(ASK)).kind === 'ok';
+      });
       writer.exec('BEGIN EXCLUSIVE');
       expect(await passdb.query(ASK)).toMatchObject({ kind: 'failed' });
       writer.exec('COMMIT');
