@@ -44,6 +44,9 @@ export class LmtpRig {
         log: { level: 'debug', format: 'json' },
         ...options.overrides,
       },
+    }).catch(async (error: unknown) => {
+      await Promise.all(peers.map((peer) => peer.stop()));
+      throw error;
     });
     return new LmtpRig(front, peers);
   }
