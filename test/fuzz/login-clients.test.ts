@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { clientLimits } from '../../src/shared/limits.ts';
-import { plainInitialResponse } from '../../src/shared/wire/sasl.ts';
+import { deriveScramKeys } from '../../src/shared/passwords/scram-secret.ts';
+import { encodeBase64 } from '../../src/shared/wire/base64.ts';
+import { plainInitialResponse, saslMechanisms } from '../../src/shared/wire/sasl.ts';
 import { SieveLineSplitter } from '../../src/shared/wire/sieve-line-splitter.ts';
 import { parseSieveResponse } from '../../src/shared/wire/sieve-response.ts';
 import type { ClientEngine, Protocol } from '../../src/workers/protocols/engine.ts';
@@ -18,7 +20,26 @@ const FILE = 'test/fuzz/login-clients.test.ts';
 const PASSWORD = 'Zq9*secret';
 const RESPONSE = plainInitialResponse('alice', PASSWORD);
 
+const SCRAM_KEYS = {
+  ...{ iterations: 10, salt: Buffer.from('salty') },
+  ...deriveScramKeys(PASSWORD, Buffer.from('salty'), 10),
+};
+/** Mechanism and initial response of exchanges that are no passwords; '=' is an empty one. */
+const EXCHANGES = [
+  ['SCRAM-SHA-256', encodeBase64('n,,n=alice,r=mine')],
+  ['SCRAM-SHA-256', encodeBase64('n,a=bob,n=alice,r=mine')],
+  ['XOAUTH2', encodeBase64(`user=alice\x01auth=Bearer ${PASSWORD}\x01\x01`)],
+  ['OAUTHBEARER', encodeBase64(`n,a=alice,\x01auth=Bearer ${PASSWORD}\x01\x01`)],
+  ['EXTERNAL', '='],
+  ['PLAIN', encodeBase64(`bob\0alice\0${PASSWORD}`)],
+] as const;
+/** What a client may say next. */
+const SCRAM_FINAL = encodeBase64('c=biws,r=mineours,p=AAAA');
+
 const imapPieces = [
+  ...EXCHANGES.map(([mechanism, initial]) => `p AUTHENTICATE ${mechanism} ${initial}\r\n`),
+  'q AUTHENTICATE SCRAM-SHA-256\r\n',
+  `${SCRAM_FINAL}\r\n`,
   `a LOGIN alice ${PASSWORD}\r\n`,
   `b login "alice" "${PASSWORD}"\r\n`,
   `c LOGIN {5+}\r\nalice {10+}\r\n${PASSWORD}\r\n`,
@@ -44,6 +65,8 @@ const imapPieces = [
 ];
 
 const pop3Pieces = [
+  ...EXCHANGES.map(([mechanism, initial]) => `AUTH ${mechanism} ${initial}\r\n`),
+  `${SCRAM_FINAL}\r\n`,
   'USER alice\r\n',
   `PASS ${PASSWORD}\r\n`,
   `AUTH PLAIN ${RESPONSE}\r\n`,
@@ -62,6 +85,10 @@ const pop3Pieces = [
 ];
 
 const managesievePieces = [
+  ...EXCHANGES.map(([mechanism, initial]) => {
+    return `AUTHENTICATE "${mechanism}" "${initial === '=' ? '' : initial}"\r\n`;
+  }),
+  `"${SCRAM_FINAL}"\r\n`,
   `AUTHENTICATE "PLAIN" "${RESPONSE}"\r\n`,
   `authenticate "plain" {${RESPONSE.length}+}\r\n${RESPONSE}\r\n`,
   `AUTHENTICATE {5}\r\nPLAIN "${RESPONSE}" \n`,
@@ -86,6 +113,8 @@ const managesievePieces = [
 ];
 
 const submissionPieces = [
+  ...EXCHANGES.map(([mechanism, initial]) => `AUTH ${mechanism} ${initial}\r\n`),
+  `${SCRAM_FINAL}\r\n`,
   `AUTH PLAIN ${RESPONSE}\r\n`,
   `auth plain\r\n${RESPONSE}\r\n`,
   'AUTH LOGIN\r\nYWxpY2U=\r\n',
@@ -160,8 +189,17 @@ function converse(
   isLate: boolean,
 ): Outcome {
   const outcome: Outcome = { replies: '', events: [] };
-  const answer = () => engine.loginFailed({ kind: 'auth' });
-  const engine: ClientEngine = protocol.createClient({ ...facts, isTrusted }, options, {
+  let wantsKeys = false;
+  const answer = () => {
+    if (!wantsKeys) {
+      engine.loginFailed({ kind: 'auth' });
+      return;
+    }
+    wantsKeys = false;
+    engine.scramKeys(SCRAM_KEYS, 'ours');
+  };
+  const client = { ...facts, isTrusted, mechanisms: saslMechanisms, certificateUser: 'alice' };
+  const engine: ClientEngine = protocol.createClient(client, options, {
     reply: (bytes) => {
       expect(bytes.endsWith('\r\n')).toBe(true);
       outcome.replies += bytes;
@@ -176,7 +214,11 @@ function converse(
       outcome.events.push('refuse');
       if (!isLate) answer();
     },
-    findScramKeys: () => expect.unreachable(),
+    findScramKeys: (user, authzid) => {
+      outcome.events.push({ user, authzid });
+      wantsKeys = true;
+      if (!isLate) answer();
+    },
     startTls: () => expect.unreachable(),
     identify: (identity) => {
       expect(isTrusted).toBe(true);
