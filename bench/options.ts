@@ -6,6 +6,8 @@ export const USAGE = `npm run bench -- MODE[,MODE…] [options]
 MODE            login | echo | fetch | hold | all
 --protocol P    imap (default) or pop3
 --concurrency N connections (login 64, echo 64, fetch 8, hold 5000)
+--rate N        mode login: an open loop, N logins a second are begun whatever becomes of them, on
+                --concurrency connections at most; latencies count from when each was due
 --seconds S     measured seconds of a round (5)
 --warmup S      seconds before them (2)
 --rounds N      rounds; the median counts (3)
@@ -27,6 +29,8 @@ export interface BenchOptions {
   readonly protocol: BenchProtocol;
   /** null: the mode's own default. */
   readonly concurrency: number | null;
+  /** Logins a second, null: a closed loop. */
+  readonly rate: number | null;
   readonly seconds: number;
   readonly warmupSeconds: number;
   readonly rounds: number;
@@ -72,10 +76,15 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   const isTls = values.tls === true;
   if (isTls && values.generator === 'native')
     throw new UsageError('--tls needs the generator node');
+  const modes = parseModes(positionals);
+  const rate = values.rate === undefined ? null : number('rate', 1, 1_000_000);
+  if (rate !== null && (isTls || values.generator === 'node' || modes.join() !== 'login'))
+    throw new UsageError('--rate is for mode login and the native generator');
   return {
-    modes: parseModes(positionals),
+    modes,
     protocol,
     concurrency: values.concurrency === undefined ? null : number('concurrency', 1, 20_000),
+    rate,
     seconds: number('seconds', 5, 3600),
     warmupSeconds: number('warmup', 2, 3600),
     rounds: number('rounds', 3, 100),
@@ -99,6 +108,7 @@ function parse(argv: readonly string[]) {
       options: {
         protocol: string,
         concurrency: string,
+        rate: string,
         seconds: string,
         warmup: string,
         rounds: string,

@@ -1,7 +1,7 @@
 import { JsonProcess } from './json-process.ts';
 import type { Program } from './native-programs.ts';
 import { type BenchOptions, concurrencyOf } from './options.ts';
-import { type ProcessUsage, usageOfTree } from './process-usage.ts';
+import { memoryOfTree, type ProcessMemory, usageOfTree } from './process-usage.ts';
 import type { LoadEvent, LoadResult, Mode } from './wire-contract.ts';
 
 export interface RoundTarget {
@@ -21,6 +21,8 @@ export interface Round {
   readonly cpuSeconds: number | null;
   /** Growth of the resident memory by the held sessions, null in other modes. */
   readonly rssGrowthBytes: number | null;
+  /** As that, of the proportional set size: what several processes share counts once. */
+  readonly pssGrowthBytes: number | null;
   readonly heldSessions: number;
 }
 
@@ -31,7 +33,7 @@ export async function runRound(
   mode: Mode,
   target: RoundTarget,
 ): Promise<Round> {
-  const before = usage(target);
+  const before = mode === 'hold' ? memory(target) : null;
   const load = new JsonProcess(program.command, [
     ...program.args,
     ...loadArguments(options, mode, target),
@@ -43,20 +45,25 @@ export async function runRound(
   }
 }
 
-function usage(target: RoundTarget): ProcessUsage | null {
-  return target.pid === null ? null : usageOfTree(target.pid);
+function cpuSeconds(target: RoundTarget): number | null {
+  return target.pid === null ? null : usageOfTree(target.pid).cpuSeconds;
+}
+
+function memory(target: RoundTarget): ProcessMemory | null {
+  return target.pid === null ? null : memoryOfTree(target.pid);
 }
 
 async function window(load: JsonProcess, target: RoundTarget): Promise<Round> {
   await expectEvent(load, 'start');
-  const start = usage(target);
+  const start = cpuSeconds(target);
   await expectEvent(load, 'end');
-  const end = usage(target);
+  const end = cpuSeconds(target);
   const result = await load.next<LoadResult>();
   return {
     load: result,
-    cpuSeconds: start === null || end === null ? null : end.cpuSeconds - start.cpuSeconds,
+    cpuSeconds: start === null || end === null ? null : end - start,
     rssGrowthBytes: null,
+    pssGrowthBytes: null,
     heldSessions: 0,
   };
 }
@@ -64,15 +71,16 @@ async function window(load: JsonProcess, target: RoundTarget): Promise<Round> {
 async function hold(
   load: JsonProcess,
   target: RoundTarget,
-  before: ProcessUsage | null,
+  before: ProcessMemory | null,
 ): Promise<Round> {
   const held = await expectEvent(load, 'held');
-  const after = usage(target);
+  const after = memory(target);
   load.endInput();
   return {
     load: await load.next<LoadResult>(),
     cpuSeconds: null,
     rssGrowthBytes: before === null || after === null ? null : after.rssBytes - before.rssBytes,
+    pssGrowthBytes: before === null || after === null ? null : after.pssBytes - before.pssBytes,
     heldSessions: held.sessions,
   };
 }
@@ -98,6 +106,8 @@ function loadArguments(options: BenchOptions, mode: Mode, target: RoundTarget): 
     check: target.isChecked ? 1 : 0,
     // The native one does not know it.
     ...(options.tls ? { tls: 1 } : {}),
+    // The one for Node does not know it.
+    ...(options.rate === null ? {} : { rate: options.rate }),
   };
   return Object.entries(values).flatMap(([name, value]) => [`--${name}`, `${value}`]);
 }

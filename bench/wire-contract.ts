@@ -55,6 +55,8 @@ export interface LoadResult {
   readonly loginMicros: Latency;
   /** One operation, microseconds. */
   readonly opMicros: Latency;
+  /** Open loop: logins that were due but never begun, as all connections were in use. */
+  readonly late?: number;
   readonly errors: number;
   /** Accepted logins whose reply named another user. */
   readonly wrongUser: number;

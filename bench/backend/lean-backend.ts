@@ -12,6 +12,7 @@ const MAX_LINE_BYTES = 4096;
 const CHUNK_BYTES = BODY_LINE_BYTES * 6720;
 const CHUNK = Buffer.from(BODY_LINE.repeat(6720), 'latin1');
 const IMAP_LOGIN = /^(\S+) LOGIN "?([^" ]+)"? "?([^" ]+)"?$/i;
+const LITERAL = /\{(\d{1,6})(\+?)\}$/;
 const IMAP_PLAIN = /^(\S+) AUTHENTICATE PLAIN (\S+)$/i;
 
 interface Counters {
@@ -47,6 +48,9 @@ class LeanSession {
   #user: string | null = null;
   #pop3User = '';
   #isSendingBody = false;
+  /** The command so far when its strings are literals, and the bytes of the next one. */
+  #begun = '';
+  #literalBytes = 0;
 
   constructor(socket: Socket, backend: number, isPop3: boolean) {
     this.#socket = socket;
@@ -72,16 +76,29 @@ class LeanSession {
   #run(): void {
     let reply = '';
     while (!this.#isSendingBody) {
-      const end = this.#input.indexOf('\n');
+      if (this.#input.length < this.#literalBytes) break;
+      const end = this.#input.indexOf('\n', this.#literalBytes);
       if (end < 0) break;
       const stop = this.#input.charCodeAt(end - 1) === 13 ? end - 1 : end;
       const line = this.#input.slice(0, stop);
       this.#input = this.#input.slice(end + 1);
-      reply += this.#isPop3 ? this.#pop3(line) : this.#imap(line);
+      reply += this.#isPop3 ? this.#pop3(line) : this.#imapLine(line);
     }
     if (reply !== '') this.#socket.write(reply, 'latin1');
     if (this.#isSendingBody) this.#sendBody(0);
     else if (this.#input.length > MAX_LINE_BYTES) this.#socket.destroy();
+  }
+
+  /** A whole command, or one up to a literal, which becomes a quoted string. */
+  #imapLine(line: string): string {
+    const size = this.#literalBytes;
+    const literal = size === 0 ? '' : `"${line.slice(0, size)}"`;
+    const text = this.#begun + literal + line.slice(size);
+    const match = LITERAL.exec(text);
+    this.#begun = match === null ? '' : text.slice(0, match.index);
+    this.#literalBytes = Number(match?.[1] ?? 0);
+    if (match === null) return this.#imap(text);
+    return match[2] === '' ? '+ OK\r\n' : '';
   }
 
   #imap(line: string): string {

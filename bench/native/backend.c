@@ -39,6 +39,7 @@ struct conn {
   int is_closing;
   int wants_write;
   size_t in_used, out_used;
+  size_t literal_end; /* of the last literal in the command that is being received, from its start */
   char in[IN_BYTES];
   char out[OUT_BYTES + OUT_RESERVE];
 };
@@ -136,10 +137,34 @@ static int log_in_plain(struct conn *c, const char *text, size_t length) {
                 (size_t)(out + used - password));
 }
 
-/* Takes an atom or a quoted string without escapes from *at. */
+/* The size of the literal that a line announces at its end, or -1. */
+static long literal_size(const char *line, const char *end, int *is_waiting) {
+  const char *at = end;
+  if (at == line || *--at != '}') return -1;
+  *is_waiting = at == line || at[-1] != '+';
+  if (!*is_waiting) at--;
+  long value = 0, scale = 1;
+  const char *digits = at;
+  while (at > line && at[-1] >= '0' && at[-1] <= '9' && digits - at < 6) {
+    value += (*--at - '0') * scale;
+    scale *= 10;
+  }
+  return at < digits && at > line && at[-1] == '{' ? value : -1;
+}
+
+/* Takes an atom, a literal or a quoted string without escapes from *at. */
 static int take_string(char **at, char *end, char **text, size_t *length) {
   while (*at < end && **at == ' ') (*at)++;
   char stop = ' ';
+  if (*at < end && **at == '{') {
+    char *line_end = memchr(*at, '\n', (size_t)(end - *at));
+    if (line_end == NULL) return 0;
+    *text = line_end + 1;
+    *length = (size_t)atol(*at + 1);
+    if (*length > (size_t)(end - *text)) return 0;
+    *at = *text + *length;
+    return *length > 0;
+  }
   if (*at < end && **at == '"') {
     stop = '"';
     (*at)++;
@@ -282,10 +307,21 @@ static int flush(struct conn *c) {
 static void run_lines(struct conn *c) {
   size_t at = 0;
   while (!c->is_closing && c->body_at < 0 && c->out_used < OUT_BYTES) {
-    char *line = c->in + at, *end = memchr(line, '\n', c->in_used - at);
+    size_t behind = at + c->literal_end;
+    if (behind >= c->in_used) break;
+    char *line = c->in + at, *end = memchr(c->in + behind, '\n', c->in_used - behind);
     if (end == NULL) break;
-    at = (size_t)(end + 1 - c->in);
+    size_t next = (size_t)(end + 1 - c->in);
     if (end > line && end[-1] == '\r') end--;
+    int is_waiting = 0;
+    long literal = c->is_pop3 ? -1 : literal_size(c->in + behind, end, &is_waiting);
+    if (literal >= 0) {
+      if (is_waiting) SAY(c, "+ OK\r\n");
+      c->literal_end = next - at + (size_t)literal;
+      continue;
+    }
+    c->literal_end = 0;
+    at = next;
     if (c->is_pop3) pop3_line(c, line, end);
     else imap_line(c, line, end);
   }

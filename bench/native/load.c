@@ -1,4 +1,6 @@
 /* Load generator for IMAP and POP3 logins: closed loop, epoll, one state machine per connection.
+ * With --rate, mode login is an open loop: so many logins a second are due, evenly spread, and
+ * latencies count from the instant that each was due, so that a stall is not hidden.
  * Modes: login (LOGIN, NOOP, LOGOUT on a connection each), echo (NOOP round trips on open
  * sessions), fetch (whole bodies, each byte compared), hold (idle sessions until stdin ends).
  * On stdout: {"event":"start"} and {"event":"end"} around the measured window (mode hold:
@@ -32,7 +34,8 @@ struct conn {
   int fd;
   enum state state;
   long user;
-  uint64_t started;   /* of the connection */
+  struct conn *next_idle;
+  uint64_t started;   /* of the connection; open loop: when it was due */
   uint64_t asked;     /* of the last command */
   long body_left, body_bytes;
   size_t in_used;
@@ -46,6 +49,9 @@ struct thread {
   long opened, opening, ready;
   int is_running;
   struct conn **conns;
+  struct conn *idle;   /* open loop: those without a connection */
+  double due;          /* open loop: instant of the next arrival, microseconds */
+  double interval;
   char *buffer;
   uint64_t random;
   uint64_t ops, logins, bytes, errors;
@@ -55,6 +61,7 @@ struct thread {
 static enum mode mode = LOGIN;
 static int is_pop3, is_checked = 1, thread_count = 1;
 static struct sockaddr_in target;
+static long rate, late; /* logins a second, 0: closed loop; due ones that were never begun */
 static long concurrency = 64, first_user, users = 10000, seconds = 5, warmup_seconds = 1;
 static const char *prefix = "user", *password = "pass";
 static char *pattern;
@@ -97,7 +104,7 @@ static void count_op(struct thread *t) {
   if (atomic_load_explicit(&phase, memory_order_relaxed) == 1) t->ops++;
 }
 
-static void open_next(struct thread *t, struct conn *c);
+static void open_next(struct thread *t, struct conn *c, uint64_t started);
 
 static void hang_up(struct conn *c) {
   if (c->fd >= 0) close(c->fd);
@@ -111,7 +118,13 @@ static void restart(struct thread *t, struct conn *c) {
     t->ready--;
     atomic_fetch_sub(&ready_total, 1);
   } else t->opening--;
-  if (atomic_load(&phase) < 2 && atomic_load(&error_total) < MAX_ERRORS) open_next(t, c);
+  if (atomic_load(&phase) == 2 || atomic_load(&error_total) >= MAX_ERRORS) return;
+  if (rate == 0) {
+    open_next(t, c, now_us());
+    return;
+  }
+  c->next_idle = t->idle;
+  t->idle = c;
 }
 
 static void ask(struct thread *t, struct conn *c, enum state next, const char *format, ...) {
@@ -125,7 +138,7 @@ static void ask(struct thread *t, struct conn *c, enum state next, const char *f
   if (send(c->fd, text, (size_t)length, MSG_NOSIGNAL) != length) failed(t, "send: %s", strerror(errno));
 }
 
-static void open_next(struct thread *t, struct conn *c) {
+static void open_next(struct thread *t, struct conn *c, uint64_t started) {
   t->opening++;
   if (mode == LOGIN) {
     t->random ^= t->random << 13;
@@ -135,7 +148,7 @@ static void open_next(struct thread *t, struct conn *c) {
   }
   c->state = GREETING;
   c->in_used = 0;
-  c->started = now_us();
+  c->started = started;
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   int on = 1;
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -313,18 +326,35 @@ static void serve(struct thread *t, struct conn *c) {
   restart(t, c);
 }
 
+/* Begins all that is due, as far as there are connections; returns the microseconds until the next. */
+static long open_due(struct thread *t) {
+  double now = (double)now_us();
+  while (t->due <= now && t->idle != NULL) {
+    struct conn *c = t->idle;
+    t->idle = c->next_idle;
+    open_next(t, c, (uint64_t)t->due);
+    t->due += t->interval;
+  }
+  if (t->idle == NULL) return 50000; /* an end of one of them comes first */
+  return t->due > now ? (long)(t->due - now) + 1 : 0;
+}
+
 static void *run_thread(void *argument) {
   struct thread *t = argument;
   struct epoll_event events[256];
   while (atomic_load(&phase) < 2 && atomic_load(&error_total) < MAX_ERRORS) {
     long limit = mode == LOGIN ? t->share : MAX_OPENING / thread_count + 1;
-    while (t->opened < t->share && t->opening < limit) open_next(t, t->conns[t->opened++]);
+    long wait = 50000;
+    if (rate > 0) wait = open_due(t);
+    else while (t->opened < t->share && t->opening < limit) open_next(t, t->conns[t->opened++], now_us());
     if (!t->is_running && mode != LOGIN && atomic_load(&ready_total) == concurrency) {
       t->is_running = 1;
       for (long i = 0; i < t->share; i++)
         if (t->conns[i]->state == READY) ask_op(t, t->conns[i]);
     }
-    int count = epoll_wait(t->epfd, events, 256, 50);
+    if (wait > 50000) wait = 50000;
+    struct timespec timeout = {.tv_sec = 0, .tv_nsec = wait * 1000};
+    int count = epoll_pwait2(t->epfd, events, 256, &timeout, NULL);
     for (int i = 0; i < count; i++) serve(t, events[i].data.ptr);
   }
   return NULL;
@@ -351,7 +381,21 @@ static void print_latency(const char *name, const uint64_t *histogram) {
          percentile(histogram, 1.0));
 }
 
-static void print_result(double elapsed) {
+/* Open loop: logins that were not accepted by the end have waited at least until then. */
+static void count_unfinished(struct thread *t, uint64_t ended) {
+  for (long i = 0; i < t->share; i++) {
+    struct conn *c = t->conns[i];
+    if (c->fd >= 0 && c->state <= LOGIN_SENT && c->started < ended)
+      t->login_histogram[bucket_of(ended - c->started)]++;
+  }
+  for (; t->due < (double)ended; t->due += t->interval) {
+    late++;
+    t->login_histogram[bucket_of(ended - (uint64_t)t->due)]++;
+  }
+}
+
+/* `ended`: the end of the measured window. */
+static void print_result(double elapsed, uint64_t ended) {
   struct thread sum = {0};
   for (int i = 0; i < thread_count; i++) {
     struct thread *t = &threads[i];
@@ -359,6 +403,7 @@ static void print_result(double elapsed) {
     sum.logins += t->logins;
     sum.bytes += t->bytes;
     sum.errors += t->errors;
+    if (rate > 0) count_unfinished(t, ended);
     for (int j = 0; j < HISTOGRAM; j++) {
       sum.login_histogram[j] += t->login_histogram[j];
       sum.op_histogram[j] += t->op_histogram[j];
@@ -368,6 +413,7 @@ static void print_result(double elapsed) {
          elapsed, elapsed > 0 ? (double)sum.ops / elapsed : 0.0, sum.bytes, sum.logins);
   print_latency("loginMicros", sum.login_histogram);
   print_latency("opMicros", sum.op_histogram);
+  printf("\"late\":%ld,", late);
   printf("\"errors\":%lu,\"wrongUser\":%ld,\"wrongBackend\":%ld,\"firstError\":\"%s\"}\n", sum.errors,
          atomic_load(&wrong_user), atomic_load(&wrong_backend), first_error);
 }
@@ -414,6 +460,7 @@ static int parse(int argc, char **argv) {
     else if (strcmp(key, "--concurrency") == 0) concurrency = atol(value);
     else if (strcmp(key, "--seconds") == 0) seconds = atol(value);
     else if (strcmp(key, "--warmup") == 0) warmup_seconds = atol(value);
+    else if (strcmp(key, "--rate") == 0) rate = atol(value);
     else if (strcmp(key, "--first-user") == 0) first_user = atol(value);
     else if (strcmp(key, "--users") == 0) users = atol(value);
     else if (strcmp(key, "--threads") == 0) thread_count = atoi(value);
@@ -428,7 +475,8 @@ static int parse(int argc, char **argv) {
   target.sin_family = AF_INET;
   target.sin_port = htons((uint16_t)port);
   return inet_pton(AF_INET, host, &target.sin_addr) == 1 && port > 0 && concurrency > 0 && users > 0 &&
-         first_user >= 0 && first_user + users <= MAX_USERS && thread_count > 0 && thread_count <= MAX_THREADS;
+         rate >= 0 && rate <= 1000000 && (rate == 0 || mode == LOGIN) && first_user >= 0 &&
+         first_user + users <= MAX_USERS && thread_count > 0 && thread_count <= MAX_THREADS;
 }
 
 static void start_threads(void) {
@@ -439,11 +487,15 @@ static void start_threads(void) {
     t->conns = calloc((size_t)t->share, sizeof *t->conns);
     t->buffer = malloc(READ_BYTES);
     t->epfd = epoll_create1(EPOLL_CLOEXEC);
+    t->interval = rate > 0 ? 1e6 * thread_count / (double)rate : 0;
+    t->due = (double)now_us() + t->interval * i / thread_count;
     for (long j = 0; j < t->share; j++) {
       t->conns[j] = calloc(1, sizeof **t->conns);
       if (t->conns[j] == NULL) die("calloc");
       t->conns[j]->fd = -1;
       t->conns[j]->user = first_user + (j * thread_count + i) % users;
+      t->conns[j]->next_idle = t->idle;
+      t->idle = t->conns[j];
     }
     if (pthread_create(&t->id, NULL, run_thread, t) != 0) die("thread");
   }
@@ -461,8 +513,9 @@ int main(int argc, char **argv) {
   for (int i = 0; i < PATTERN_LINES; i++) memcpy(pattern + i * BODY_LINE_BYTES, BODY_LINE, BODY_LINE_BYTES);
   start_threads();
   double elapsed = measure();
+  uint64_t ended = now_us();
   atomic_store(&phase, 2);
   for (int i = 0; i < thread_count; i++) pthread_join(threads[i].id, NULL);
-  print_result(elapsed);
+  print_result(elapsed, ended);
   return has_given_up() ? 1 : 0;
 }

@@ -28,7 +28,7 @@ test('/proc/PID/stat with blanks and brackets in the name', () => {
   const fields = ['S', '7', ...Array.from({ length: 40 }, (_, i) => `${i + 5}`)];
   expect(parseProcStat(`42 (a) b (c)) ${fields.join(' ')}`)).toEqual({
     parent: 7,
-    ticks: 14 + 15,
+    ticks: 14 + 15 + 16 + 17,
     rssPages: 24,
   });
 });
@@ -69,6 +69,7 @@ function round(perSecond: number, cpuSeconds: number | null): Round {
     },
     cpuSeconds,
     rssGrowthBytes: null,
+    pssGrowthBytes: null,
     heldSessions: 0,
   };
 }
@@ -104,6 +105,8 @@ test('options: defaults, all modes, a target, and what is refused', () => {
     ['login', '--seconds', 'x'],
     ['login', '--target', 'http://127.0.0.1:80'],
     ['login', '--unknown'],
+    ['echo', '--rate', '100'],
+    ['login', '--rate', '100', '--tls'],
   ]) {
     expect(() => parseOptions(argv), argv.join(' ')).toThrow(UsageError);
   }

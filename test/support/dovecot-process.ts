@@ -114,7 +114,7 @@ export function isGone(error: unknown): boolean {
 }
 
 /** A zombie that waits for its parent counts as gone: its sockets are closed. */
-function hasLivingProcess(groupId: number): boolean {
+export function hasLivingProcess(groupId: number): boolean {
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     let stat: string;
