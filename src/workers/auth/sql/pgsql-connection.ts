@@ -25,7 +25,8 @@ export async function connectPgsql(
   const { port, dbname, user, password, tls, timeoutMs } = settings;
   const client = new Client({
     ...{ host: server, port, database: dbname, user },
-    password: utf8Text(password) ?? '',
+    // A function, as the library would look for a password of its own in the environment or in a file.
+    password: () => utf8Text(password) ?? '',
     client_encoding: 'UTF8',
     application_name: 'postilion',
     ssl:
