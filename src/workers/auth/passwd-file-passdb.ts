@@ -36,7 +36,7 @@ export class PasswdFilePassdb implements Passdb {
       case 'look-up':
         return user === null ? { kind: 'unknown-user' } : { kind: 'ok', fields: user.fields };
       case 'credentials':
-        return user === null ? { kind: 'unknown-user' } : await this.#credentials(user, query.user);
+        return await this.#credentials(user, query.user);
     }
   }
 
@@ -57,8 +57,13 @@ export class PasswdFilePassdb implements Passdb {
     return verdict.kind === 'match' ? { kind: 'ok', fields } : { kind: 'mismatch', fields };
   }
 
-  async #credentials(user: PasswdUser, name: string): Promise<PassdbAnswer> {
-    const scram = await this.#environment.passwords.scramSecret(this.#stored(user), name);
+  async #credentials(user: PasswdUser | null, name: string): Promise<PassdbAnswer> {
+    const { passwords } = this.#environment;
+    if (user === null) {
+      await passwords.scramNobody(this.name, name);
+      return { kind: 'unknown-user' };
+    }
+    const scram = await passwords.scramSecret(this.#stored(user), name);
     if (scram !== null && 'kind' in scram) return scram;
     return { kind: 'ok', fields: user.fields, scram };
   }

@@ -68,6 +68,20 @@ export class PasswordChecker {
 
   /** Keys of SCRAM-SHA-256: as stored, or made of a plain password. Null: no scheme that has them. */
   async scramSecret(
+    password: StoredPassword,
+    user: string,
+  ): Promise<ScramSecret | null | { readonly kind: 'failed'; readonly detail: string }> {
+    this.#samples.set(password.database, password);
+    return await this.#scramSecret(password, user);
+  }
+
+  /** As verifyNobody(), for scramSecret(). */
+  async scramNobody(database: string, user: string): Promise<void> {
+    const sample = this.#samples.get(database);
+    if (sample !== undefined) await this.#scramSecret(sample, user);
+  }
+
+  async #scramSecret(
     { text, defaultScheme }: StoredPassword,
     user: string,
   ): Promise<ScramSecret | null | { readonly kind: 'failed'; readonly detail: string }> {

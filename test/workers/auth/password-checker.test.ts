@@ -27,6 +27,15 @@ test('who is not there takes as long as who was there last', async () => {
   expect(jobs[3]).toMatchObject({ scheme: 'SHA512-CRYPT' });
 });
 
+test('the same for keys of SCRAM', async () => {
+  const { jobs, passwords } = checker({ kind: 'mismatch' });
+  await passwords.scramNobody('db', 'nobody');
+  expect(jobs).toEqual([]);
+  await passwords.scramSecret(stored('{PLAIN}pass'), 'alice');
+  await passwords.scramNobody('db', 'nobody');
+  expect(jobs.map(({ kind }) => kind)).toEqual(['scram', 'scram']);
+});
+
 test.each([
   [{ kind: 'match' }, { kind: 'match' }],
   [{ kind: 'mismatch' }, { kind: 'mismatch' }],
