@@ -231,6 +231,8 @@ class Dialogue {
         connection.write(`220 go\r\n${options.injected ?? ''}`);
         this.#peer.startTls(connection);
         break;
+      case 'PROXY':
+        break;
       case 'XCLIENT':
         connection.write('220 peer LMTP\r\n');
         break;

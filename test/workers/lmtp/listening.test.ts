@@ -97,3 +97,22 @@ test('PROXY headers: the balancer’s client comes to the backend, by XCLIENT or
   expect(message.toString()).toContain('from mta.test ([192.0.2.9])');
   await eventually('end', 10_000, () => rig?.front.sessionCount() === 0);
 });
+
+test('PROXY headers towards the backends; a client by a unix socket has no address', async () => {
+  rig = await LmtpRig.start({
+    peers: 1,
+    backend: { haproxy: 'v1' },
+    overrides: {
+      services: [
+        ...['imap', 'pop3', 'lmtp'].map((protocol) => ({ protocol, listen: LISTEN })),
+        { protocol: 'lmtp', listen: socketPath },
+      ],
+    },
+  });
+  const client = await rig.client();
+  await client.envelope('s@x.test', 'a@x.test');
+  await deliver();
+  const headers = rig.peers[0].connections.map(({ commands }) => commands[0]);
+  expect(headers[0]).toMatch(/^PROXY TCP4 127\.0\.0\.1 127\.0\.0\.1 \d+ \d+$/);
+  expect(headers[1]).toBe('PROXY UNKNOWN');
+});
