@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import * as ldapts from 'ldapts';
 import { expect, test } from 'vitest';
 import { parseFilterTemplate } from '../../src/shared/ldap-filter.ts';
+import { databaseLimits } from '../../src/shared/limits.ts';
 import {
   utf8Bytes,
   VariableTemplateError,
@@ -68,6 +69,19 @@ test.each([
   ...['(uid>=a*)', '(:=x)', '(cn:dn:x:=*)', '(é=x)', `${'(!'.repeat(40)}(a=b)${')'.repeat(40)}`],
 ])('%j is refused', (template) => {
   expect(() => parseFilterTemplate(template)).toThrow(VariableTemplateError);
+});
+
+test('limits: one less, as much, one more', () => {
+  const nested = (depth: number): string => `${'(!'.repeat(depth)}(a=b)${')'.repeat(depth)}`;
+  const { ldapFilterDepth, ldapFilterChars } = databaseLimits;
+  for (const less of [1, 0]) {
+    expect(() => parseFilterTemplate(nested(ldapFilterDepth - less))).not.toThrow();
+    expect(() => parseFilterTemplate('a='.padEnd(ldapFilterChars - less, 'x'))).not.toThrow();
+  }
+  expect(() => parseFilterTemplate(nested(ldapFilterDepth + 1))).toThrow(VariableTemplateError);
+  expect(() => parseFilterTemplate('a='.padEnd(ldapFilterChars + 1, 'x'))).toThrow(
+    VariableTemplateError,
+  );
 });
 
 test('what is no text makes no filter', () => {
