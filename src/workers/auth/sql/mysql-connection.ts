@@ -16,7 +16,7 @@ export async function connectMysql(
   signal: AbortSignal,
 ): Promise<SqlConnection> {
   const { createConnection } = await import('mysql2');
-  const { port, dbname, user, password, tls } = settings;
+  const { port, dbname, user, password, tls, timeoutMs } = settings;
   const socket = keptSocket();
   if (server.startsWith('/')) socket.connect({ path: server });
   else socket.connect({ host: server, port });
@@ -46,6 +46,17 @@ export async function connectMysql(
     await new Promise<void>((resolve, reject) => {
       raw.connect((error) => (error === null ? resolve() : reject(error)));
     });
+    // A query that we have given up must not go on for ever in the server: MariaDB's way, then MySQL's. Who
+    // knows neither goes without.
+    const isLimited = await settled(raw, `SET SESSION max_statement_time = ${timeoutMs / 1000}`);
+    if (!isLimited) await settled(raw, `SET SESSION max_execution_time = ${Math.ceil(timeoutMs)}`);
+  });
+}
+
+/** Did the server do it? */
+async function settled(raw: Connection, statement: string): Promise<boolean> {
+  return await new Promise((resolve) => {
+    raw.query(statement, (error) => resolve(error === null));
   });
 }
 
