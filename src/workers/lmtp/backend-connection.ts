@@ -281,6 +281,7 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
     const session = this.#sessions.get(number);
     if (session === undefined) return;
     if (reply.code >= 300) this.#settleSession(session);
+    this.#arm(this.#dialogueMs());
     this.#owner.recipientReply(session, reply);
   }
 

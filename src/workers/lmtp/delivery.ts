@@ -81,7 +81,8 @@ export class Delivery implements RecipientOwner, ConnectionOwner {
     const { recipientDelimiter } = this.#context.settings;
     const { user: name, detail } = recipientUser(recipient.address, recipientDelimiter);
     const user = normaliseUser(name, this.#context.userNameRules);
-    if (user === null) {
+    // A detail alone is nobody.
+    if (user === null || user.startsWith('@')) {
       this.#refuse(recipient, say.unknownUser(name), 'not a possible user name');
       return;
     }
@@ -261,7 +262,7 @@ export class Delivery implements RecipientOwner, ConnectionOwner {
     this.#context.log.info({ ...this.#logFields(session.recipient), reason }, 'kicked');
     const { connection } = session;
     if (connection === null || connection.withdraw(session)) {
-      this.#finish(session, say.USER_MOVED, `${reason} before its backend knew of it`);
+      this.#finish(session, say.kicked(reason), 'before its backend knew of it');
       return;
     }
     const all = connection.sessions;
@@ -269,10 +270,13 @@ export class Delivery implements RecipientOwner, ConnectionOwner {
     connection.close();
     this.#connections.delete(connection);
     if (isSending) {
-      for (const other of all) this.#finish(other, say.USER_MOVED, `${reason}, message under way`);
+      for (const other of all) {
+        const reply = other === session ? say.kicked(reason) : say.INTERRUPTED;
+        this.#finish(other, reply, 'message under way');
+      }
       return;
     }
-    this.#finish(session, say.USER_MOVED, reason);
+    this.#finish(session, say.kicked(reason), 'before the message');
     this.#assign(
       all.filter((other) => other !== session),
       target,

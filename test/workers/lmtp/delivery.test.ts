@@ -164,6 +164,27 @@ test('a backend that is lost before the message: known at its end, others go on'
   expect(replies[1]).toMatch(/^250 /);
 });
 
+test.each([
+  ['does not greet', { isSilent: true }],
+  ['does not answer RCPT', { rcpt: () => null }],
+])('a backend that %s', async (_name, peer) => {
+  await start({ peers: 1, peer, overrides: { login_proxy_timeout: '1s' } });
+  const client = await rig!.client();
+  expect((await client.envelope('s@x', 'a@x'))[0]).toMatch(
+    /^451 4\.4\.0 Proxy failed \(timed out, session=\S+\)$/,
+  );
+  await rig!.noSessions();
+});
+
+test('a detail alone is nobody', async () => {
+  await start({ peers: 1 });
+  const client = await rig!.client();
+  expect(await client.envelope('s@x', '+detail@x', '"@x"')).toEqual([
+    "550 5.1.1 <+detail@x> User doesn't exist: @x",
+    '550 5.1.1 <"@x"> User doesn\'t exist: @x',
+  ]);
+});
+
 test('a message that cannot be spooled fails for all, and the connection goes on', async () => {
   await start({ overrides: { lmtp_spool_dir: join(scratch, 'gone') } });
   rmSync(join(scratch, 'gone'), { recursive: true });

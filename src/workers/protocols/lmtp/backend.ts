@@ -137,6 +137,11 @@ export class LmtpBackend {
 
   #receiveReply(awaited: Awaited, reply: SmtpReply): void {
     const isPositive = reply.code < 300;
+    // "Go on" is an answer to DATA and to nothing else.
+    if (reply.code < 400 && !isPositive && awaited.kind !== 'data') {
+      this.#fail('bad reply', `${awaited.kind}: ${described(reply)}`);
+      return;
+    }
     switch (awaited.kind) {
       case 'rcpt':
         if (isPositive) this.#accepted.push(awaited.number);

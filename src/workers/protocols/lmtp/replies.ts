@@ -1,4 +1,5 @@
 import { formatSmtpReply, type SmtpReply } from '../../../shared/wire/smtp-reply.ts';
+import { END_TEXTS, type EndReason } from '../end-reason.ts';
 
 /** What we say to an MTA. Codes and texts are those of Dovecot 2.3.19.1 (fact sheet, section 6). */
 
@@ -45,11 +46,20 @@ export const SPOOL_FAILED = reply(451, '4.3.0', 'Temporary internal failure');
 
 // About one recipient: see forRecipient().
 
-/** Its user goes to another backend (or is kicked): nothing more is sent to the present one. */
-export const USER_MOVED = reply(451, '4.3.0', 'User is being moved to another backend');
+/** Nothing more is sent to the present backend. */
+const KICK_TEXTS: Readonly<Record<EndReason, string>> = {
+  ...END_TEXTS,
+  moved: 'User is being moved to another backend',
+};
+/** The message was on its way to its backend together with that for a user who has to go. */
+export const INTERRUPTED = reply(451, '4.3.0', 'Delivery was interrupted by that of another user');
 export const LOOKUP_FAILED = reply(451, '4.3.0', 'Temporary user lookup failure');
 export const LOOPS_TO_ITSELF = reply(554, '5.4.6', 'Proxying loops to itself');
 export const LOOPING = reply(554, '5.4.6', 'Proxying appears to be looping (TTL=0)');
+
+export function kicked(reason: EndReason): SmtpReply {
+  return reply(451, '4.3.0', KICK_TEXTS[reason]);
+}
 
 export function unknownUser(user: string): SmtpReply {
   return reply(550, '5.1.1', `User doesn't exist: ${user}`);

@@ -1,7 +1,6 @@
 import { lmtpLimits, smtpLimits } from '../../../shared/limits.ts';
 import {
   isSmtpDomain,
-  parseEnvelope,
   parseSmtpCommand,
   type SmtpCommand,
 } from '../../../shared/wire/smtp-command.ts';
@@ -9,8 +8,8 @@ import { formatSmtpReply, type SmtpReply } from '../../../shared/wire/smtp-reply
 import { END_TEXTS, type EndReason } from '../end-reason.ts';
 import type { ConnectionFacts, ForwardedIdentity } from '../engine.ts';
 import { parseSmtpXclient, XCLIENT_NAMES } from '../smtp-xclient.ts';
+import { readMail, readRcpt } from './envelope.ts';
 import { MessageIntake } from './message-intake.ts';
-import { mailParameters, type ParameterProblem, recipientParameters } from './parameters.ts';
 import * as say from './replies.ts';
 import { ServerInput } from './server-input.ts';
 import { type Recipient, Transaction } from './transaction.ts';
@@ -339,25 +338,22 @@ export class LmtpServer {
   // Envelope
 
   #mail(argument: string): void {
-    const envelope = parseEnvelope(argument, 'FROM');
     if (this.#transaction !== null) {
       this.#good(say.HAS_MAIL);
-    } else if (typeof envelope === 'string') {
-      this.#good(envelope === 'path' ? pathProblem('FROM', argument) : say.INVALID_PARAMETERS);
+      return;
+    }
+    const mail = readMail(argument, this.#options.hasDsn);
+    if ('code' in mail) {
+      this.#good(mail);
+    } else if (this.#isTooMuch(mail.parameters.size ?? 0)) {
+      this.#good(say.TOO_LARGE);
     } else {
-      const parameters = mailParameters(envelope.parameters, this.#options.hasDsn);
-      if (typeof parameters === 'string') {
-        this.#good(parameterProblem(parameters));
-      } else if (this.#isTooMuch(parameters.size ?? 0)) {
-        this.#good(say.TOO_LARGE);
-      } else {
-        this.#transactions++;
-        const suffix = this.#transactions === 1 ? '' : `:T${this.#transactions}`;
-        const id = this.#facts.sessionId + suffix;
-        this.#transaction = new Transaction(id, envelope.address, parameters);
-        this.#sink.begin(this.#transaction);
-        this.#good(say.MAIL_OK);
-      }
+      this.#transactions++;
+      const suffix = this.#transactions === 1 ? '' : `:T${this.#transactions}`;
+      const id = this.#facts.sessionId + suffix;
+      this.#transaction = new Transaction(id, mail.sender, mail.parameters);
+      this.#sink.begin(this.#transaction);
+      this.#good(say.MAIL_OK);
     }
   }
 
@@ -366,42 +362,31 @@ export class LmtpServer {
   }
 
   #rcpt(argument: string): void {
+    this.#badCommands = 0;
     const transaction = this.#transaction;
-    const envelope = parseEnvelope(argument, 'TO');
-    const refusal = this.#rcptRefusal(transaction);
-    if (transaction === null || refusal !== null) {
-      this.#replyToRcpt(refusal!);
-    } else if (typeof envelope === 'string') {
-      const isPath = envelope === 'path';
-      this.#replyToRcpt(isPath ? pathProblem('TO', argument) : say.INVALID_PARAMETERS);
-    } else if (envelope.address === null) {
-      this.#replyToRcpt(say.invalidPath('TO', 'Null path not allowed'));
+    if (transaction === null) {
+      this.#good(say.NEEDS_MAIL);
+      return;
+    }
+    const rcpt = this.#rcptRefusal(transaction) ?? readRcpt(argument, this.#options.hasDsn);
+    if ('code' in rcpt) {
+      this.#refuseRcpt(transaction, rcpt);
+    } else if (rcpt.parameters.forward !== null && !this.#facts.isTrusted) {
+      this.#refuseRcpt(transaction, say.FORWARD_NOT_TRUSTED);
     } else {
-      const parameters = recipientParameters(envelope.parameters, this.#options.hasDsn);
-      if (typeof parameters === 'string') {
-        this.#replyToRcpt(parameterProblem(parameters));
-      } else if (parameters.forward !== null && !this.#facts.isTrusted) {
-        this.#replyToRcpt(say.FORWARD_NOT_TRUSTED);
-      } else {
-        this.#badCommands = 0;
-        this.#sink.recipient(transaction.add(envelope.address, parameters));
-      }
+      this.#sink.recipient(transaction.add(rcpt.address, rcpt.parameters));
     }
   }
 
-  #rcptRefusal(transaction: Transaction | null): SmtpReply | null {
-    if (transaction === null) return say.NEEDS_MAIL;
+  #rcptRefusal(transaction: Transaction): SmtpReply | null {
     if (this.#intake !== null) return say.WITHIN_BDAT;
     return transaction.recipientCount >= lmtpLimits.recipients ? say.TOO_MANY_RECIPIENTS : null;
   }
 
   /** A reply of our own has its place among those that are still to come. */
-  #replyToRcpt(reply: SmtpReply): void {
-    this.#badCommands = 0;
-    const text = formatSmtpReply(reply);
-    if (this.#transaction === null) this.#sink.reply(text);
-    else this.#transaction.addRefusal(text);
-    const replies = this.#transaction?.takeRcptReplies() ?? '';
+  #refuseRcpt(transaction: Transaction, reply: SmtpReply): void {
+    transaction.addRefusal(formatSmtpReply(reply));
+    const replies = transaction.takeRcptReplies();
     if (replies !== '') this.#sink.reply(replies);
   }
 
@@ -492,13 +477,4 @@ export class LmtpServer {
     this.#mode = 'command';
     this.#reset();
   }
-}
-
-function pathProblem(keyword: 'FROM' | 'TO', argument: string): SmtpReply {
-  const hasBracket = argument.startsWith('<', keyword.length + 1);
-  return say.invalidPath(keyword, hasBracket ? 'Invalid path' : "Missing '<' at beginning of path");
-}
-
-function parameterProblem(problem: ParameterProblem): SmtpReply {
-  return problem === 'syntax' ? say.INVALID_PARAMETERS : say.UNSUPPORTED_PARAMETERS;
 }

@@ -211,6 +211,19 @@ describe('the message', () => {
     }
   });
 
+  test('"go on" is no verdict, and no answer to RCPT', () => {
+    const backend = withRecipients(1, 'CHUNKING');
+    backend.engine.sendMessage(1);
+    backend.engine.messageSent();
+    backend.receive('354 go on\r\n');
+    expect([backend.failure, backend.finalReplies]).toEqual(['bad reply', []]);
+    const asked = new TestLmtpBackend();
+    asked.add(0);
+    asked.introduce('PIPELINING');
+    asked.receive('250 OK\r\n354 go on\r\n');
+    expect([asked.failure, asked.rcptReplies]).toEqual(['bad reply', []]);
+  });
+
   test('one verdict too many fails the connection', () => {
     const backend = withRecipients(1, 'CHUNKING');
     backend.engine.sendMessage(1);
