@@ -104,6 +104,9 @@ export class DatabaseAuthenticator implements Authenticator {
   ): Promise<(Failed & { isUndelayed?: boolean }) | Extract<AuthVerdict, { kind: 'route' }>> {
     const { user, authUser, credentials, facts, protocol } = request;
     const { password: secret, mechanism, isProven } = credentials;
+    if (!this.#takes(mechanism)) {
+      return authFailure('a password, and auth_mechanisms has neither PLAIN nor LOGIN');
+    }
     const subject = { facts, protocol, mechanism, originalUser: credentials.user };
     const isMaster = user !== authUser;
     if (isMaster) {
@@ -125,6 +128,13 @@ export class DatabaseAuthenticator implements Authenticator {
     if (verdict.kind === 'failed') return verdict;
     const isPassedOn = isSet(answer.fields, 'nopassword') && !answer.fields.has('pass');
     return { ...verdict, receipt: isPassedOn && !isMaster ? receipt : null };
+  }
+
+  /** A protocol's own command (LOGIN, USER and PASS) brings a password as PLAIN does. */
+  #takes(mechanism: string): boolean {
+    const { mechanisms } = this.#options.settings;
+    const isOther = saslMechanismOf(mechanism) !== 'PLAIN' && mechanism !== 'LOGIN';
+    return isOther || mechanisms.includes('PLAIN') || mechanisms.includes('LOGIN');
   }
 
   #askUsers(subject: Subject, isMaster: boolean, isProven: boolean): Promise<ChainAnswer> {

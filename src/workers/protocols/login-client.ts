@@ -21,6 +21,11 @@ import {
   NO_HINTS,
 } from './engine.ts';
 
+/** Is a password of any use, by SASL or by the protocol's own command? Not without TLS, nor without such mechanisms. */
+export function takesPasswords({ allowsPlaintext, mechanisms }: ConnectionFacts): boolean {
+  return allowsPlaintext && (mechanisms.includes('PLAIN') || mechanisms.includes('LOGIN'));
+}
+
 /** How a SASL exchange can end without any user database being asked. */
 export type SaslRefusal =
   | 'aborted'

@@ -70,6 +70,17 @@ describe('databases in order', () => {
     expect(verdict).toMatchObject({ route: { mechanism: 'XOAUTH2', password: 'token' } });
   });
 
+  test('where nobody is offered a password mechanism, commands bring none either', async () => {
+    const passdb = answering('a', ok());
+    const rig = new AuthenticatorRig([chained(passdb)], { mechanisms: ['EXTERNAL'] });
+    for (const mechanism of ['LOGIN', 'USER/PASS', 'PLAIN']) {
+      expect(await rig.login('alice', 'pass', { mechanism })).toMatchObject(AUTH_FAILED);
+    }
+    expect(passdb.queries).toEqual([]);
+    const plain = new AuthenticatorRig([chained(passdb)], { mechanisms: ['PLAIN'] });
+    expect(await plain.login('alice', 'pass')).toMatchObject({ kind: 'route' });
+  });
+
   test('why a token is no good is passed on', async () => {
     const passdb = answering('tokens', { kind: 'bad-token', challenge: '{"status":"x"}' });
     const rig = new AuthenticatorRig([chained(passdb)]);

@@ -136,8 +136,8 @@ describe.each(dialects)('$protocol.name', ({ protocol, begin, ...texts }) => {
       client.engine.loginFailed({ kind: 'auth', ...more });
       expect(client.takeOutput()).toBe(`+ ${encodeBase64(json)}\r\n`);
       expect(client.send('AQ==\r\n')).toBe(texts.failed);
-    expect(client.send(noop)).toContain(noopAnswer);
-    // The next login is none with a token.
+      expect(client.send(noop)).toContain(noopAnswer);
+      // The next login is none with a token.
       client.send(begin('PLAIN', ` ${encodeBase64('\0a\0b')}`));
       client.engine.loginFailed({ kind: 'auth' });
       expect(client.takeOutput()).toContain(texts.failed);
@@ -165,4 +165,18 @@ describe.each(dialects)('$protocol.name', ({ protocol, begin, ...texts }) => {
     client.takeOutput();
     expect(client.send(begin(mechanism, ' ='))).toContain('Unsupported authentication mechanism.');
   });
+});
+
+test('a server that takes no passwords says so', () => {
+  const capability = (mechanisms: typeof saslMechanisms | readonly ['EXTERNAL']) => {
+    const imap = new TestClient(imapProtocol, { mechanisms });
+    const pop3 = new TestClient(pop3Protocol, { mechanisms });
+    pop3.takeOutput();
+    return [
+      imap.takeOutput().includes(' LOGINDISABLED '),
+      pop3.send('CAPA\r\n').includes('USER\r\n'),
+    ];
+  };
+  expect(capability(saslMechanisms)).toEqual([false, true]);
+  expect(capability(['EXTERNAL'])).toEqual([true, false]);
 });

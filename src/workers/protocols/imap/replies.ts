@@ -4,7 +4,7 @@ import type {
   LoginAccepted,
   LoginFailure,
 } from '../engine.ts';
-import type { SaslRefusal } from '../login-client.ts';
+import { type SaslRefusal, takesPasswords } from '../login-client.ts';
 
 /** Texts and codes are Dovecot 2.3.19.1's: clients and their users know them. */
 const UNAVAILABLE_TEXT = 'Account is temporarily unavailable.';
@@ -91,7 +91,7 @@ export function capabilityList(options: ClientEngineOptions, facts: ConnectionFa
     list = `${DEFAULT_CAPABILITY} ${configured.slice(1).trim()} ${literal}`;
   } else list = configured;
   if (facts.offersStartTls) list += ' STARTTLS';
-  if (!facts.allowsPlaintext) list += ' LOGINDISABLED';
+  if (!takesPasswords(facts)) list += ' LOGINDISABLED';
   return list + facts.mechanisms.map((mechanism) => ` AUTH=${mechanism}`).join('');
 }
 

@@ -1,5 +1,5 @@
 import type { ConnectionFacts, LoginFailure } from '../engine.ts';
-import type { SaslRefusal } from '../login-client.ts';
+import { type SaslRefusal, takesPasswords } from '../login-client.ts';
 
 /** Texts and codes are Dovecot 2.3.19.1's: clients and their users know them. */
 export const UNAVAILABLE_TEXT = 'Account is temporarily unavailable.';
@@ -69,7 +69,7 @@ const CAPABILITIES = '+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\n
 export function capabilityReply(facts: ConnectionFacts): string {
   let reply = CAPABILITIES;
   if (facts.offersStartTls) reply += 'STLS\r\n';
-  if (facts.allowsPlaintext) reply += 'USER\r\n';
+  if (takesPasswords(facts)) reply += 'USER\r\n';
   if (facts.mechanisms.length > 0) reply += `SASL ${facts.mechanisms.join(' ')}\r\n`;
   return `${reply}.\r\n`;
 }
