@@ -14,6 +14,8 @@ export interface LmtpPeerOptions {
   readonly final?: (path: string) => string | 'close' | null;
   /** The connection has ended, with these recipients accepted and without a final reply. */
   readonly closed?: (recipients: readonly string[]) => void;
+  /** Neither QUIT nor the end of our half makes it close. */
+  readonly ignoresQuit?: boolean;
   /** No greeting until the test writes one. */
   readonly isSilent?: boolean;
   /** Stops to read when the message begins. */
@@ -77,7 +79,8 @@ export class LmtpPeer {
 
   private constructor(options: LmtpPeerOptions) {
     this.options = options;
-    this.#server = createServer((socket) => this.#accept(socket));
+    const allowHalfOpen = options.ignoresQuit === true;
+    this.#server = createServer({ allowHalfOpen }, (socket) => this.#accept(socket));
   }
 
   static async start(host: string, port: number, options: LmtpPeerOptions = {}): Promise<LmtpPeer> {
@@ -251,6 +254,7 @@ class Dialogue {
         this.#beginMessage('bdat');
         break;
       case 'QUIT':
+        if (options.ignoresQuit === true) break;
         connection.write('221 2.0.0 Bye\r\n');
         connection.socket.end();
         break;

@@ -29,8 +29,6 @@ export interface BackendTarget {
   readonly verifiesTls: boolean;
   readonly sendIdentity: boolean;
   readonly mayPipeline: boolean;
-  /** How long it may take over the message. */
-  readonly timeoutMs: number;
 }
 
 /** A whole message. */
@@ -77,6 +75,8 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
   /** The health of the backend knows how the attempt to connect ended. */
   #isSettled = true;
   #startedMs = 0;
+  /** How long it may take over the message: the longest of its recipients' times. */
+  #timeoutMs = 0;
 
   /** @param login all but what the target says */
   constructor(
@@ -141,6 +141,7 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
   #take(session: RecipientSession): void {
     session.connection = this;
     session.hold();
+    this.#timeoutMs = Math.max(this.#timeoutMs, session.timeoutMs);
     this.#sessions.set(session.recipient.number, session);
     this.#held.add(session);
   }
@@ -173,7 +174,7 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
       return;
     }
     this.#isSending = true;
-    this.#arm(this.target.timeoutMs);
+    this.#arm(this.#timeoutMs);
     const { header, spool } = this.#message;
     this.#engine.sendMessage(header.length + spool.size);
   }
@@ -219,7 +220,7 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
   // Time
 
   #dialogueMs(): number {
-    return Math.min(this.#context.settings.proxyTimeoutMs, this.target.timeoutMs);
+    return Math.min(this.#context.settings.proxyTimeoutMs, this.#timeoutMs);
   }
 
   #arm(ms: number): void {
@@ -298,7 +299,7 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
     this.#settleSession(session);
     this.#owner.finalReply(session, reply);
     if (this.#sessions.size === 0) this.quit();
-    else this.#arm(this.target.timeoutMs);
+    else this.#arm(this.#timeoutMs);
   }
 
   failed(failure: BackendFailure, detail: string): void {
@@ -338,7 +339,7 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
         else resolve();
       });
     });
-    if (this.#socket !== null) this.#arm(this.target.timeoutMs);
+    if (this.#socket !== null) this.#arm(this.#timeoutMs);
   }
 
   // Socket

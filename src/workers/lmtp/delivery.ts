@@ -179,7 +179,7 @@ export class Delivery implements RecipientOwner, ConnectionOwner {
   // Directory
 
   assigned(session: RecipientSession): void {
-    const { settings, backend } = this.#context;
+    const { backend } = this.#context;
     const { route, ip, recipient } = session;
     const target: BackendTarget = {
       ip,
@@ -189,7 +189,6 @@ export class Delivery implements RecipientOwner, ConnectionOwner {
       verifiesTls: route.verifiesTls !== false,
       sendIdentity: route.sendIdentity,
       mayPipeline: route.mayPipeline,
-      timeoutMs: route.timeoutMs ?? settings.lmtpProxyTimeoutMs,
     };
     const { ownIp, ownPort } = this.#origin;
     const isOurself = ip === ownIp && target.port === ownPort;

@@ -196,7 +196,7 @@ export class LmtpSession implements SocketOwner, LmtpServerSink, DeliveryOwner, 
       {
         facts: this.#deliveryFacts(),
         helo: this.#server!.helo,
-        tls: this.#client instanceof TLSSocket ? describeTls(this.#client) : '',
+        tls: this.#describeTls(),
         forward,
         ownIp: this.#ownIp,
         ownPort: this.#ownPort,
@@ -204,6 +204,13 @@ export class LmtpSession implements SocketOwner, LmtpServerSink, DeliveryOwner, 
       transaction,
       this,
     );
+  }
+
+  #describeTls(): string {
+    if (this.#client instanceof TLSSocket) return describeTls(this.#client);
+    // That of a balancer in front of us.
+    const { isTls, tlsVersion } = this.#opening.facts;
+    return isTls ? tlsVersion : '';
   }
 
   #deliveryFacts(): ConnectionFacts {

@@ -59,6 +59,11 @@ export class RecipientSession implements HeldSession {
     this.asBackendKnows = asBackendKnows;
   }
 
+  /** How long its backend may take over the message. */
+  get timeoutMs(): number {
+    return this.route.timeoutMs ?? this.#context.settings.lmtpProxyTimeoutMs;
+  }
+
   get isOver(): boolean {
     return this.#isOver;
   }

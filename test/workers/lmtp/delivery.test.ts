@@ -176,6 +176,17 @@ test.each([
   await rig!.noSessions();
 });
 
+test('a backend that does not mind QUIT is left alone soon', async () => {
+  const { peers } = await start({ peers: 1, peer: { ignoresQuit: true } });
+  const client = await rig!.client();
+  await client.envelope('s@x', 'a@x');
+  await client.command('RSET');
+  await (await peers[0].connection(0)).command('QUIT');
+  // Until it is closed the user counts as being there.
+  expect(rig!.front.sessionCount()).toBe(1);
+  await rig!.noSessions();
+});
+
 test('a detail alone is nobody', async () => {
   await start({ peers: 1 });
   const client = await rig!.client();
