@@ -1,9 +1,10 @@
 import { Piscina } from 'piscina';
 import { authLimits } from '../shared/limits.ts';
 import type { PasswordJob, PasswordJobResult } from '../shared/passwords/password-job.ts';
+import type { QueuedPasswordJob } from './password-thread.ts';
 
 const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-const JOB_FILE = `../shared/passwords/run-password-job.${EXTENSION}`;
+const THREAD_FILE = `./password-thread.${EXTENSION}`;
 /** Threads without work end after this; the first login that needs one pays for its start. */
 const IDLE_MS = 60_000;
 
@@ -13,7 +14,7 @@ export class CpuPool {
 
   constructor(threads: number) {
     this.#pool = new Piscina({
-      filename: new URL(JOB_FILE, import.meta.url).href,
+      filename: new URL(THREAD_FILE, import.meta.url).href,
       // None until a database of ours has a password to verify.
       minThreads: 0,
       maxThreads: threads,
@@ -28,8 +29,9 @@ export class CpuPool {
 
   /** Never rejects. */
   async run(job: PasswordJob): Promise<PasswordJobResult> {
+    const queued: QueuedPasswordJob = { job, untilMs: Date.now() + authLimits.passwordWaitMs };
     try {
-      return (await this.#pool.run(job)) as PasswordJobResult;
+      return (await this.#pool.run(queued)) as PasswordJobResult;
     } catch (error) {
       // Its text cannot hold what was to be verified: it is Piscina's, or of a library that was given bytes.
       return { kind: 'failed', detail: `password threads: ${(error as Error).message}` };

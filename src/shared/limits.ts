@@ -124,6 +124,10 @@ export const authLimits = {
   reasonChars: 256,
   /** delay_until further away is a mistake: AUTH_REQUEST_MAX_DELAY_SECS. */
   delayUntilSecs: 300,
+  /** Look-ups of one network, in one worker, that are on their way at a time; further ones wait for each other. */
+  networkLookUps: 16,
+  /** A password that has waited so long for a thread is not verified any more. */
+  passwordWaitMs: 10_000,
   /** Password jobs of one worker that wait for an answer; further ones fail. */
   passwordJobs: 1000,
   /** Jobs that wait for a thread, of all workers. */

@@ -2,7 +2,7 @@ import type { PasswordJob, PasswordJobResult } from './password-job.ts';
 import { deriveScramKeys } from './scram-secret.ts';
 import { verifyPassword } from './verify-password.ts';
 
-/** The task of one thread of the CPU pool. */
+/** What a thread of the CPU pool does: takes from microseconds to seconds, so never on a session thread. */
 export default async function runPasswordJob(job: PasswordJob): Promise<PasswordJobResult> {
   switch (job.kind) {
     case 'verify':

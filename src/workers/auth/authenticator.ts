@@ -7,19 +7,18 @@ import { SCRAM_ITERATIONS } from '../../shared/passwords/scram-secret.ts';
 import type { UserNameRules } from '../../shared/user-name.ts';
 import type { SaslMechanism } from '../../shared/wire/sasl.ts';
 import type { ConnectionFacts } from '../protocols/engine.ts';
-import { type AuthPenalties, networkOf } from './auth-penalties.ts';
+import type { AuthPenalties } from './auth-penalties.ts';
+import { LoginLoad } from './login-load.ts';
 import type {
   Authenticator,
   AuthRequest,
   AuthVerdict,
   LoginReceipt,
-  LoginRoute,
   ScramRequest,
   ScramVerdict,
   UserRequest,
   UserVerdict,
 } from './login-route.ts';
-import { LoginSlots } from './login-slots.ts';
 import type { PassdbFields, PassdbQuery } from './passdb.ts';
 import {
   askChain,
@@ -68,32 +67,43 @@ export class DatabaseAuthenticator implements Authenticator {
   readonly #options: AuthenticatorOptions;
   readonly #masters: readonly ChainedPassdb[];
   readonly #users: readonly ChainedPassdb[];
-  readonly #userSlots: LoginSlots;
-  readonly #networkSlots: LoginSlots;
+  readonly #load: LoginLoad;
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
     this.#masters = options.databases.filter(({ settings }) => settings.isMaster);
     this.#users = options.databases.filter(({ settings }) => !settings.isMaster);
-    this.#userSlots = new LoginSlots(options.settings.maxLoginsPerUser);
-    this.#networkSlots = new LoginSlots(options.settings.maxLoginsPerNetwork);
+    this.#load = new LoginLoad({
+      maxPerUser: options.settings.maxLoginsPerUser,
+      maxPerNetwork: options.settings.maxLoginsPerNetwork,
+      isTrusted: (ip) => options.isTrusted(ip),
+      limited: (text) => options.limited(text),
+    });
   }
 
   async authenticate(request: AuthRequest): Promise<AuthVerdict> {
     const { credentials, facts, authUser } = request;
-    return await this.#inNetworkSlot(facts, async () => {
+    const { remoteIp } = facts;
+    return await this.#load.login(remoteIp, async () => {
+      // Who proves itself in another way has not to be slowed down, or has waited before its exchange.
+      if (!credentials.isProven) await this.#payPenalty(authUser, facts);
       const receipt: LoginReceipt = {
         user: authUser,
-        remoteIp: facts.remoteIp,
+        remoteIp,
         checksum: checksumOf(authUser, credentials.password),
         beganMs: this.#options.now(),
       };
-      // Who proves itself in another way has not to be slowed down, or has waited before its exchange.
-      if (!credentials.isProven) await this.#payPenalty(authUser, facts);
-      const verdict = await this.#inUserSlot(authUser, () => this.#judge(request, receipt));
-      if (verdict.kind === 'failed') await this.#punish(verdict, receipt, facts);
-      else if (verdict.receipt === null) this.#succeeded(facts);
-      return verdict;
+      const verdict = await this.#load.lookUp(authUser, remoteIp, () => {
+        return this.#judge(request, receipt);
+      });
+      if (verdict.kind === 'failed') {
+        await this.#punish(verdict, receipt, facts);
+        return verdict;
+      }
+      const { route, waitMs } = verdict;
+      if (verdict.receipt === null) this.#succeeded(facts);
+      if (waitMs > 0) await this.#options.wait(waitMs);
+      return { kind: 'route', route, receipt: verdict.receipt };
     });
   }
 
@@ -101,7 +111,7 @@ export class DatabaseAuthenticator implements Authenticator {
   async #judge(
     request: AuthRequest,
     receipt: LoginReceipt,
-  ): Promise<(Failed & { isUndelayed?: boolean }) | Extract<AuthVerdict, { kind: 'route' }>> {
+  ): Promise<(Failed & { isUndelayed?: boolean }) | (HeldRoute & Pick<Route, 'receipt'>)> {
     const { user, authUser, credentials, facts, protocol } = request;
     const { password: secret, mechanism, isProven } = credentials;
     if (!this.#takes(mechanism)) {
@@ -172,8 +182,8 @@ export class DatabaseAuthenticator implements Authenticator {
     return authFailure('allow_nets does not have the address of the client');
   }
 
-  /** The route of the fields, with its host resolved and delay_until over. */
-  async #route(login: AcceptedLogin): Promise<UserVerdictRoute | Failed> {
+  /** The route of the fields, with its host resolved. */
+  async #route(login: AcceptedLogin): Promise<HeldRoute | Failed> {
     const draft = routeFromFields(login);
     if (draft.kind === 'invalid') return internalFailure(draft.detail);
     let { route } = draft;
@@ -182,15 +192,14 @@ export class DatabaseAuthenticator implements Authenticator {
       if (host === null) return unavailable(`host: ${draft.hostToResolve} has no address`);
       route = { ...route, host };
     }
-    const { now, random, wait } = this.#options;
+    const { now, random } = this.#options;
     const untilSecs = delayUntilSecs(login.fields, random);
     if (untilSecs === null) return internalFailure('delay_until: not a time');
     const waitMs = untilSecs * 1000 - now();
     if (waitMs > authLimits.delayUntilSecs * 1000) {
       return internalFailure('delay_until: too far in the future');
     }
-    if (waitMs > 0) await wait(waitMs);
-    return { kind: 'route', route };
+    return { kind: 'route', route, waitMs };
   }
 
   async findUser(request: UserRequest): Promise<UserVerdict> {
@@ -209,12 +218,14 @@ export class DatabaseAuthenticator implements Authenticator {
 
   async findScramKeys(request: ScramRequest): Promise<ScramVerdict> {
     const { user, authUser, facts, protocol, originalUser } = request;
-    return await this.#inNetworkSlot(facts, async (): Promise<ScramVerdict> => {
+    return await this.#load.login(facts.remoteIp, async (): Promise<ScramVerdict> => {
       await this.#payPenalty(authUser, facts);
       const subject = { user: authUser, originalUser, facts, protocol, secret: '' };
       const chain = user === authUser ? this.#users : this.#masters;
       const asked = query({ ...subject, mechanism: 'SCRAM-SHA-256' }, 'credentials');
-      const answer = await this.#inUserSlot(authUser, () => askChain(chain, asked));
+      const answer = await this.#load.lookUp(authUser, facts.remoteIp, () => {
+        return askChain(chain, asked);
+      });
       switch (answer.kind) {
         case 'ok':
           return { kind: 'keys', keys: answer.scram! };
@@ -230,7 +241,7 @@ export class DatabaseAuthenticator implements Authenticator {
   async refuse(user: string, facts: ConnectionFacts): Promise<void> {
     const { now } = this.#options;
     const receipt = { user, remoteIp: facts.remoteIp, checksum: 0, beganMs: now() };
-    await this.#inNetworkSlot(facts, async (): Promise<null> => {
+    await this.#load.login(facts.remoteIp, async (): Promise<null> => {
       await this.#payPenalty(user, facts);
       await this.#punish(authFailure(''), receipt, facts);
       return null;
@@ -249,44 +260,6 @@ export class DatabaseAuthenticator implements Authenticator {
     penalties.failed(remoteIp, receipt.user, receipt.checksum, nowSecs);
     // The backend may have delayed its answer by itself.
     return Math.max(0, receipt.beganMs + settings.failureDelayMs - nowMs);
-  }
-
-  /** Whatever a login waits for, delays too. */
-  async #inNetworkSlot<Verdict>(
-    { remoteIp }: ConnectionFacts,
-    work: () => Promise<Verdict>,
-  ): Promise<Verdict | Failed> {
-    return await this.#inSlot(
-      this.#networkSlots,
-      networkOf(remoteIp),
-      'max_auth_per_network',
-      work,
-    );
-  }
-
-  /** Without the delays: who guesses at a user's password shall not keep the user out by waiting. */
-  async #inUserSlot<Verdict>(
-    user: string,
-    work: () => Promise<Verdict>,
-  ): Promise<Verdict | Failed> {
-    return await this.#inSlot(this.#userSlots, user, 'max_auth_per_user', work);
-  }
-
-  async #inSlot<Verdict>(
-    slots: LoginSlots,
-    key: string,
-    setting: string,
-    work: () => Promise<Verdict>,
-  ): Promise<Verdict | Failed> {
-    if (!slots.enter(key)) {
-      this.#options.limited(`limits.${setting} reached`);
-      return unavailable(`limits.${setting} reached`);
-    }
-    try {
-      return await work();
-    } finally {
-      slots.leave(key);
-    }
   }
 
   /** '' for our own proxies: they speak for many clients, and say which. */
@@ -328,10 +301,10 @@ export class DatabaseAuthenticator implements Authenticator {
   }
 }
 
-interface UserVerdictRoute {
-  readonly kind: 'route';
-  readonly route: LoginRoute;
-}
+type Route = Extract<AuthVerdict, { kind: 'route' }>;
+
+/** `waitMs`: delay_until is so far away; may be negative. */
+type HeldRoute = Pick<Route, 'kind' | 'route'> & { readonly waitMs: number };
 
 /** What clients can be offered: what is configured and some database can do. */
 export function usableMechanisms(
