@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BackendWatch } from '../support/backend-watch.ts';
 import { eventually } from '../support/deadline.ts';
 import { DovecotLab, IMAP_PORT, labAddress, POP3_PORT } from '../support/dovecot.ts';
-import { pythonClient } from '../support/mail-clients.ts';
+import { CURL_LOGIN_DENIED, curl, pythonClient } from '../support/mail-clients.ts';
 import {
   BACKEND_MASTER,
   BACKEND_MASTER_CONFIG,
@@ -114,6 +114,17 @@ test('SASL LOGIN', async () => {
   expect(await login('plain', 'pass', { mechanism: 'SASL-LOGIN' })).toMatchObject({ ok: true });
   const wrong = await login('plain', WRONG_PASSWORD, { mechanism: 'SASL-LOGIN' });
   expect(wrong).toMatchObject({ ok: false, answer: FAILED });
+});
+
+test.each([
+  ['USER and PASS', []],
+  ['SASL PLAIN', ['--login-options', 'AUTH=PLAIN']],
+])('POP3: %s', async (_, options) => {
+  const url = `pop3://127.0.0.1:${director.pop3Port}/`;
+  const right = await curl('ssha512', 'pass', ...options, url);
+  expect(right.code).toBe(0);
+  const wrong = await curl('ssha512', WRONG_PASSWORD, ...options, url);
+  expect(wrong.code).toBe(CURL_LOGIN_DENIED);
 });
 
 test('unknown users and wrong passwords: the same answer, as late', async () => {

@@ -367,6 +367,14 @@ describe('a backend that judges', () => {
     expect(rig.auth.backendAnswered(verdict.receipt, false)).toBe(0);
   });
 
+  test('a penalty that was paid before it was asked is no part of the delay', async () => {
+    const rig = passed();
+    await rig.auth.refuse('', clientFacts);
+    const verdict = await rig.login('alice', 'wrong');
+    if (verdict.kind !== 'route' || verdict.receipt === null) throw new Error('no receipt');
+    expect(rig.auth.backendAnswered(verdict.receipt, false)).toBe(2000);
+  });
+
   test('its acceptance ends the penalty', async () => {
     const rig = passed();
     await rig.auth.refuse('', clientFacts);
