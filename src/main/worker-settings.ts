@@ -113,6 +113,7 @@ export async function readServerTls(ssl: SslConfig, ticketKeys: Uint8Array): Pro
     ),
     minProtocol: ssl.minProtocol,
     cipherList: ssl.cipherList,
+    curveList: ssl.curveList,
     clientCa: ssl.ca === '' ? '' : await readPem(ssl.ca, 'ssl.ca'),
     requiresClientCertificate: ssl.verifyClientCert,
     certificateUserField: ssl.certUsernameField,
@@ -127,7 +128,7 @@ export async function readServerTls(ssl: SslConfig, ticketKeys: Uint8Array): Pro
 /** Here rather than in the workers, so that nothing starts with a certificate that is no good. */
 function assertUsable(
   { cert, key }: ServerTls['certificates'][number],
-  { cipherList, clientCa }: ServerTls,
+  { cipherList, curveList, clientCa }: ServerTls,
   files: { readonly certificate: string; readonly authorities: string },
 ): void {
   const check = (file: string, setting: string, options: SecureContextOptions): void => {
@@ -140,6 +141,7 @@ function assertUsable(
   };
   check(files.certificate, 'ssl', { cert, key });
   if (clientCa !== '') check(files.authorities, 'ssl.ca', { ca: clientCa });
+  if (curveList !== '') check(files.certificate, 'ssl.curve_list', { ecdhCurve: curveList });
   if (cipherList !== '') check(files.certificate, 'ssl.cipher_list', { ciphers: cipherList });
 }
 

@@ -50,6 +50,8 @@ export interface ServerTls {
   readonly minProtocol: 'TLSv1.2' | 'TLSv1.3';
   /** OpenSSL's cipher list; '' = Node's. */
   readonly cipherList: string;
+  /** OpenSSL's list of groups for the key exchange; '' = its own. */
+  readonly curveList: string;
   /** Authorities of client certificates, PEM; '' = none is asked for. */
   readonly clientCa: string;
   /** A client without a certificate is refused. */

@@ -33,6 +33,7 @@ export interface SslConfig {
   readonly alternatives: readonly { readonly cert: string; readonly key: string }[];
   readonly minProtocol: 'TLSv1.2' | 'TLSv1.3';
   readonly cipherList: string;
+  readonly curveList: string;
   readonly ca: string;
   readonly verifyClientCert: boolean;
   readonly certUsernameField: string;
@@ -353,6 +354,7 @@ function toSslConfig(ssl: NonNullable<ConfigFile['ssl']>): SslConfig {
     alternatives: ssl.alternatives,
     minProtocol: ssl.min_protocol,
     cipherList: ssl.cipher_list,
+    curveList: ssl.curve_list,
     ca: ssl.ca,
     verifyClientCert: ssl.verify_client_cert,
     certUsernameField: ssl.cert_username_field,

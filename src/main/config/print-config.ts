@@ -95,6 +95,7 @@ function printSsl(ssl: SslConfig) {
     alternatives: ssl.alternatives,
     min_protocol: ssl.minProtocol,
     cipher_list: ssl.cipherList,
+    curve_list: ssl.curveList,
     ca: ssl.ca,
     verify_client_cert: ssl.verifyClientCert,
     cert_username_field: ssl.certUsernameField,

@@ -150,6 +150,7 @@ function ssl(folder: string) {
         .default([]),
       min_protocol: type.oneOf(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2'),
       cipher_list: type.line().default(''),
+      curve_list: type.line().default(''),
       ca: optionalFile(folder).default(''),
       verify_client_cert: type.boolean().default(false),
       cert_username_field: type.line(configLimits.hostNameChars).default('commonName'),

@@ -49,18 +49,25 @@ export class ServerTlsContext {
   }
 
   #createContext(cert: string, key: string): tls.SecureContext {
-    const { minProtocol, cipherList, clientCa, ticketKeys } = this.settings;
+    const { minProtocol, cipherList, curveList, clientCa, ticketKeys } = this.settings;
     return tls.createSecureContext({
       cert,
       key,
       minVersion: minProtocol,
       ...(cipherList === '' ? {} : { ciphers: cipherList }),
+      ...(curveList === '' ? {} : { ecdhCurve: curveList }),
       ...(clientCa === '' ? {} : { ca: clientCa }),
       honorCipherOrder: true,
       ticketKeys: Buffer.from(ticketKeys),
       sessionIdContext: SESSION_CONTEXT,
     });
   }
+
+  /** One for all connections. */
+  readonly #chooseContext = (
+    serverName: string,
+    done: (error: Error | null, context?: tls.SecureContext) => void,
+  ): void => done(null, this.#contextFor(serverName));
 
   #contextFor(serverName: string): tls.SecureContext {
     const name = serverName.toLowerCase();
@@ -75,7 +82,7 @@ export class ServerTlsContext {
     return new tls.TLSSocket(socket, {
       isServer: true,
       secureContext: this.#default,
-      SNICallback: (serverName, done) => done(null, this.#contextFor(serverName)),
+      SNICallback: this.#chooseContext,
       requestCert: this.settings.clientCa !== '',
       rejectUnauthorized: false,
     });
