@@ -4,6 +4,7 @@ import type { SqlPassdbSettings } from '../../../shared/database-passdb-settings
 import { utf8Text } from '../../../shared/variable-template.ts';
 import { DatabaseError } from '../connection-pool.ts';
 import { keptSocket, openUntilAborted } from '../database-socket.ts';
+import { SocketConnection } from './socket-connection.ts';
 import { columnText, type SqlConnection, type SqlResult } from './sql-connection.ts';
 
 /** That a connection keeps prepared: password_query and user_query. */
@@ -60,33 +61,15 @@ async function settled(raw: Connection, statement: string): Promise<boolean> {
   });
 }
 
-class MysqlConnection implements SqlConnection {
+class MysqlConnection extends SocketConnection {
   readonly #raw: Connection;
-  readonly #socket: net.Socket;
-  #isEnded = false;
-  #onEnd: () => void = () => {};
 
   constructor(raw: Connection, socket: net.Socket) {
+    super(raw, socket);
     this.#raw = raw;
-    this.#socket = socket;
-    // Without a listener an error of an idle connection would be fatal; its end follows.
-    raw.on('error', () => this.destroy());
-    socket.on('close', () => {
-      this.#isEnded = true;
-      this.#onEnd();
-    });
   }
 
-  /** The library may report the end of the socket before the socket itself does. */
-  get isEnded(): boolean {
-    return this.#isEnded || !this.#socket.readable || !this.#socket.writable;
-  }
-
-  onEnd(listener: () => void): void {
-    this.#onEnd = listener;
-  }
-
-  async query(statement: string, parameters: readonly string[]): Promise<SqlResult> {
+  override async query(statement: string, parameters: readonly string[]): Promise<SqlResult> {
     const options = { sql: statement, values: [...parameters], rowsAsArray: true };
     const { rows, fields } = await new Promise<{ rows: unknown; fields: unknown }>(
       (resolve, reject) => {
@@ -105,13 +88,7 @@ class MysqlConnection implements SqlConnection {
     };
   }
 
-  quit(): void {
-    this.#isEnded = true;
+  protected override sayGoodbye(): void {
     this.#raw.end();
-  }
-
-  destroy(): void {
-    this.#isEnded = true;
-    this.#socket.destroy();
   }
 }

@@ -3,6 +3,7 @@ import type { Client } from 'pg';
 import type { SqlPassdbSettings } from '../../../shared/database-passdb-settings.ts';
 import { utf8Text } from '../../../shared/variable-template.ts';
 import { keptSocket, openUntilAborted } from '../database-socket.ts';
+import { SocketConnection } from './socket-connection.ts';
 import { columnText, type SqlConnection, type SqlResult } from './sql-connection.ts';
 
 const BOOL_OID = 16;
@@ -42,34 +43,16 @@ export async function connectPgsql(
   });
 }
 
-class PgsqlConnection implements SqlConnection {
+class PgsqlConnection extends SocketConnection {
   readonly #client: Client;
-  readonly #socket: net.Socket;
-  #isEnded = false;
-  #onEnd: () => void = () => {};
 
   constructor(client: Client, socket: net.Socket) {
+    super(client, socket);
     this.#client = client;
-    this.#socket = socket;
-    // Without a listener an error of an idle connection would be fatal; its end follows.
-    client.on('error', () => this.destroy());
-    socket.on('close', () => {
-      this.#isEnded = true;
-      this.#onEnd();
-    });
-  }
-
-  /** The library may report the end of the socket before the socket itself does. */
-  get isEnded(): boolean {
-    return this.#isEnded || !this.#socket.readable || !this.#socket.writable;
-  }
-
-  onEnd(listener: () => void): void {
-    this.#onEnd = listener;
   }
 
   /** Unnamed statements: none outlives a change of the table, or is missed behind a PgBouncer. */
-  async query(statement: string, parameters: readonly string[]): Promise<SqlResult> {
+  override async query(statement: string, parameters: readonly string[]): Promise<SqlResult> {
     const { fields, rows } = await this.#client.query<(string | null)[]>({
       text: statement,
       values: [...parameters],
@@ -79,13 +62,7 @@ class PgsqlConnection implements SqlConnection {
     return { columns: fields.map(({ name }) => name), rows };
   }
 
-  quit(): void {
-    this.#isEnded = true;
+  protected override sayGoodbye(): void {
     this.#client.end().catch(() => this.destroy());
-  }
-
-  destroy(): void {
-    this.#isEnded = true;
-    this.#socket.destroy();
   }
 }
