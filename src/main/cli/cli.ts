@@ -62,6 +62,18 @@ function createProgram(output: ByteOutput, setExitCode: (code: number) => void):
       setExitCode(await demo(options.once === true));
     });
   program
+    .command('bench')
+    .description('put load on mail servers, check their answers, and measure latencies')
+    .argument('[arguments...]', 'a mode and options: see "postilion bench --help"')
+    // It reads them itself, help included: nobody else has to load them.
+    .helpOption(false)
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action(async (args: readonly string[]) => {
+      const { bench } = await import('./commands/bench.ts');
+      setExitCode(await bench(args, output));
+    });
+  program
     .command('director')
     .description('look at and change a running director, as doveadm director');
   for (const command of [program, ...program.commands]) {
