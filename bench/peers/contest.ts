@@ -29,6 +29,8 @@ interface Contender {
   /** In the order of all proxies: its address and its users. */
   readonly number: number;
   running: RunningProxy | null;
+  /** It failed, and has no further round in this event. */
+  isOut: boolean;
   readonly rounds: Round[];
 }
 
@@ -99,7 +101,9 @@ export class Contest {
     const { name, concurrency } = LATENCY;
     for (const [number, peer] of this.#proxies.entries()) {
       if (number === 0) continue;
-      const slower = Math.min(capacities[0] ?? 0, capacities[number] ?? 0);
+      const slower = Math.min(capacities[0] ?? Number.NaN, capacities[number] ?? Number.NaN);
+      // One of both failed before, which is a fault already.
+      if (Number.isNaN(slower)) continue;
       const rate = Math.max(1, Math.floor(slower * LATENCY.share));
       await this.#turns({ name, mode: 'login', concurrency }, [0, number], peer.name, rate);
     }
@@ -114,19 +118,33 @@ export class Contest {
     const backends = await this.#startBackends();
     const contenders: Contender[] = numbers.flatMap((number) => {
       const proxy = this.#proxies[number];
-      return proxy === undefined ? [] : [{ proxy, number, running: null, rounds: [] }];
+      return proxy === undefined
+        ? []
+        : [{ proxy, number, running: null, isOut: false, rounds: [] }];
     });
     try {
       for (let i = 0; i < this.#options.bench.rounds; i++) {
         for (const contender of contenders) {
-          contender.running ??= await this.#start(contender, event, backends);
-          await this.#round(event, contender, ratePerSecond, i, backends);
-          // Memory is measured on a process that has served nothing before.
-          if (event.mode === 'hold') await stop(contender);
+          if (contender.isOut) continue;
+          const where = `${event.name}, ${contender.proxy.name}, round ${i + 1}`;
+          try {
+            contender.running ??= await this.#start(contender, event, backends);
+            await this.#round(event, contender, ratePerSecond, where, backends);
+            // Memory is measured on a process that has served nothing before.
+            if (event.mode === 'hold') await stop(contender);
+          } catch (error) {
+            // One that fails is a fault of the run, not the end of all others.
+            contender.isOut = true;
+            this.#fault(where, [textOf(error)]);
+          }
         }
       }
     } finally {
-      for (const contender of contenders) await stop(contender);
+      for (const contender of contenders) {
+        await stop(contender).catch((error: unknown) => {
+          this.#fault(`${event.name}, ${contender.proxy.name}, end`, [textOf(error)]);
+        });
+      }
       await backends.process.stop();
     }
     for (const { proxy, rounds } of contenders) {
@@ -180,7 +198,7 @@ export class Contest {
     event: ContestEvent,
     contender: Contender,
     rate: number | null,
-    index: number,
+    where: string,
     backends: Backends,
   ): Promise<void> {
     const { proxy, running, number, rounds } = contender;
@@ -195,12 +213,22 @@ export class Contest {
     const round = await runRound(this.#programs.load, options, event.mode, target);
     const after = await backends.process.ask<BackendReport>('report');
     rounds.push(round);
-    const where = `${event.name}, ${proxy.name}, round ${index + 1}`;
     const faults = [...faultsOf(round), ...breachesOf(before, after)];
     if (event.mode !== 'hold' && round.load.ops === 0) faults.push('nothing was done');
-    this.#faults.push(...faults.map((fault) => `${where}: ${fault}`));
+    this.#fault(where, faults);
     process.stderr.write(`${where}: ${shown(round, event)}\n`);
   }
+
+  #fault(where: string, texts: readonly string[]): void {
+    for (const text of texts) {
+      this.#faults.push(`${where}: ${text}`);
+      process.stderr.write(`${where}: FAILED: ${text}\n`);
+    }
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function stop(contender: Contender): Promise<void> {

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { JsonProcess } from '../../bench/json-process.ts';
 import { type BenchPrograms, benchPrograms } from '../../bench/native-programs.ts';
@@ -122,6 +124,61 @@ describe.each(['native', 'node'] as const)('%s load generator', (kind) => {
       corrupt.stop();
     }
   });
+});
+
+/** As perdition and nginx log in: the strings are literals, each after the server's leave. */
+test.each(['native', 'node'] as const)('%s backend takes literals', async (kind) => {
+  const [backend, ready] = await startBackend(kind === 'native' ? native : node);
+  const socket = connect({ host: HOSTS[1], port: ready.imapPort });
+  try {
+    let text = '';
+    const seen = async (end: string): Promise<void> => {
+      while (!text.endsWith(end)) text += `${(await once(socket, 'data'))[0]}`;
+    };
+    await seen('ready.\r\n');
+    for (const piece of ['a LOGIN {10}\r\n', 'user000017 {4}\r\n']) {
+      text = '';
+      socket.write(piece);
+      await seen('+ OK\r\n');
+    }
+    socket.write('pass\r\nb NOOP\r\n');
+    await seen('b OK NOOP completed.\r\n');
+    expect(text).toContain('a OK ');
+    expect(text).toContain('{1/user000017}\r\n');
+    socket.write('c LOGIN {10+}\r\nuser000018 {4+}\r\npass\r\n');
+    await seen('{1/user000018}\r\n');
+    const report = await backend.ask<BackendReport>('report');
+    expect(report).toMatchObject({ violations: 0, badLogins: 0, badCommands: 0 });
+  } finally {
+    socket.destroy();
+  }
+});
+
+test('an open loop begins as many logins as it is told, and says what it could not begin', async () => {
+  const [, ready] = await startBackend(native);
+  const loop = { mode: 'login', port: ready.imapPort, seconds: 2, rate: 300 };
+  const calm = await load(native, { ...loop, concurrency: 50, threads: 2 });
+  expect(calm).toMatchObject({ ...NO_FAULTS, late: 0 });
+  expect(calm.perSecond).toBeGreaterThan(270);
+  expect(calm.perSecond).toBeLessThan(330);
+  // A server that never answers: all are late from the second one on, and have waited until the end.
+  const silent = createServer(() => {}).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  try {
+    const { port } = silent.address() as AddressInfo;
+    const stalled = await load(native, {
+      ...loop,
+      host: '127.0.0.1',
+      port,
+      concurrency: 1,
+      threads: 1,
+    });
+    expect(stalled.logins).toBe(0);
+    expect(stalled.late).toBeGreaterThan(550);
+    expect(stalled.loginMicros.p50).toBeGreaterThan(700_000);
+  } finally {
+    silent.close();
+  }
 });
 
 test('there is a C compiler where tests run, so the native programs were tested', () => {
