@@ -14,6 +14,7 @@ const PEERS: readonly (readonly [program: string, ...packages: string[]])[] = [
 
 /** The tests that need them. */
 export const PEER_TESTS: readonly string[] = [
+  'test/bench/peers.test.ts',
   'test/e2e/backend-failure.test.ts',
   'test/e2e/backend-header.test.ts',
   'test/e2e/backend-watch.test.ts',
