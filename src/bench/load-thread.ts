@@ -102,7 +102,7 @@ export class LoadThread implements ClientOwner {
     this.#ledger.window = times;
     if (mode === 'hold') {
       // What fails while it is held is opened again, but not forgotten: errors fail the run.
-      this.#at(times.fromMs, () => this.#askHeld(times));
+      this.#at(times.fromMs, () => this.#askHeld());
       return;
     }
     this.#at(times.toMs, () => this.#drain());
@@ -195,9 +195,10 @@ export class LoadThread implements ClientOwner {
     for (const client of this.#free.splice(0)) this.#dispatch(client, this.#clock.now());
   }
 
-  #askHeld(times: RunTimes): void {
+  #askHeld(): void {
     if (this.#phase !== 'running') return;
-    this.#ledger.window = { fromMs: times.fromMs, toMs: Number.POSITIVE_INFINITY };
+    // From now: timers may be early by a fraction of a millisecond.
+    this.#ledger.window = { fromMs: this.#clock.now(), toMs: Number.POSITIVE_INFINITY };
     const asked = this.#free.splice(0);
     this.#drain();
     for (const client of asked) this.#dispatch(client, this.#clock.now());

@@ -51,9 +51,14 @@ export class FakeMailServer {
     this.#stalledUntil = new Promise((resolve) => setTimeout(resolve, ms));
   }
 
+  /** Cuts all connections. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   async stop(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
-    for (const socket of this.#sockets) socket.destroy();
+    this.cut();
     await closed;
   }
 }
