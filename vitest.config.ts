@@ -18,7 +18,8 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 30_000,
     hookTimeout: 120_000,
-    maxWorkers: 2,
+    // Many tests wait for others, such as timers of real servers.
+    maxWorkers: 3,
     reporters: ['default', new SummaryReporter(missing.length > 0 ? PEER_TESTS.length : 0)],
   },
 });
