@@ -317,20 +317,23 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
   async #pump(encoder: DataEncoder | null): Promise<void> {
     const { header, spool } = this.#message!;
     const buffer = Buffer.allocUnsafe(Math.min(lmtpLimits.spoolReadBytes, spool.size));
-    await this.#write(encoder === null ? header : encoder.encode(header));
+    const isEmpty = encoder === null && spool.size === 0;
+    await this.#write(encoder === null ? header : encoder.encode(header), isEmpty);
     for (let position = 0; position < spool.size; ) {
       if (this.#socket === null) return;
       const piece = await spool.read(position, buffer);
       position += piece.length;
-      await this.#write(encoder === null ? piece : encoder.encode(piece));
+      const isLast = encoder === null && position >= spool.size;
+      await this.#write(encoder === null ? piece : encoder.encode(piece), isLast);
     }
-    if (encoder !== null) await this.#write(Buffer.from(encoder.end(), 'latin1'));
-    if (this.#socket === null) return;
-    this.#engine.messageSent();
+    if (encoder !== null) await this.#write(Buffer.from(encoder.end(), 'latin1'), true);
   }
 
-  /** Resolves when the kernel has taken it. */
-  async #write(piece: Buffer): Promise<void> {
+  /**
+   * Resolves when the kernel has taken it. The backend may answer the last piece before we are told that it
+   * was written.
+   */
+  async #write(piece: Buffer, isLast: boolean): Promise<void> {
     const socket = this.#socket;
     if (socket === null) return;
     await new Promise<void>((resolve, reject) => {
@@ -338,6 +341,7 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
         if (error) reject(error);
         else resolve();
       });
+      if (isLast) this.#engine.messageSent();
     });
     if (this.#socket !== null) this.#arm(this.#timeoutMs);
   }
