@@ -18,8 +18,7 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 30_000,
     hookTimeout: 120_000,
-    // Many tests wait for others, such as timers of real servers.
-    maxWorkers: 3,
+    maxWorkers: 2,
     reporters: ['default', new SummaryReporter(missing.length > 0 ? PEER_TESTS.length : 0)],
   },
 });

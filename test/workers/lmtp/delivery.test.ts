@@ -251,6 +251,21 @@ describe('TLS towards backends', () => {
     },
   );
 
+  // The verdict came before the socket had told that the last piece was written, one time in some hundred.
+  test('a verdict counts however soon it comes', async () => {
+    await start({
+      peers: 1,
+      peer: { secureContext: secureContext(certificate), capabilities: ['STARTTLS', 'CHUNKING'] },
+      backend: { tls: 'starttls', ca: certificate.cert },
+    });
+    const client = await rig!.client();
+    for (let i = 0; i < 150; i++) {
+      await recipientsOn(rig!, client, `a${i}@x`);
+      expect((await client.data('Subject: x\r\n\r\nx\r\n', 1))[0]).toMatch(/^250 /);
+    }
+    await rig!.noSessions();
+  });
+
   test.each(['starttls', 'implicit'] as const)('%s: a stranger gets nothing', async (mode) => {
     const { peers } = await start({
       peers: 1,
