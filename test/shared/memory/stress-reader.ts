@@ -116,8 +116,9 @@ class StressSession implements HostWaiter {
   close(): void {
     remove(active, this);
     if (this.#isKicked) remove(kicked, this);
-    Atomics.store(world.endSecs, this.#user, nowSecs());
+    // In this order, see #checkPause().
     Atomics.store(world.endHost, this.#user, this.#hostId);
+    Atomics.store(world.endSecs, this.#user, nowSecs());
     for (;;) {
       const word = Atomics.load(world.open, this.#user);
       // A word that shows another host has been counted as a breach already.
@@ -142,9 +143,12 @@ class StressSession implements HostWaiter {
 
   /** A session elsewhere begins only after the pause that follows the end of the last one. */
   #checkPause(): void {
+    const endSecs = Atomics.load(world.endSecs, this.#user);
     const endHost = Atomics.load(world.endHost, this.#user);
     if (endHost === 0 || endHost === this.#hostId) return;
-    const pauseSecs = nowSecs() - Atomics.load(world.endSecs, this.#user);
+    const pauseSecs = nowSecs() - endSecs;
+    // A second session here may have ended while this thread had no core: its end is not the one that counts.
+    if (Atomics.load(world.endSecs, this.#user) !== endSecs) return;
     if (pauseSecs < start.kickDelaySecs) add(Word.hasty);
   }
 }
