@@ -42,7 +42,8 @@ interface Server {
 interface Held<C> {
   readonly connection: C;
   readonly openedMs: number;
-  hasServed: boolean;
+  /** Opened for the question that it serves first, and that one has not had it yet. */
+  isFresh: boolean;
   idleTimer: NodeJS.Timeout | null;
 }
 
@@ -79,13 +80,13 @@ export class ConnectionPool<C extends PoolConnection> {
     const deadline = new Deadline(timeoutMs);
     try {
       let held = await this.#acquire(deadline);
-      const isUsed = held.hasServed;
+      const { isFresh } = held;
       try {
         return await this.#run(held, deadline, work);
       } catch (error) {
         // The server was restarted since, or a firewall has forgotten the connection: that says nothing
         // about the question. The others are as old.
-        if (!isUsed || !held.connection.isEnded || deadline.isOver) throw error;
+        if (isFresh || !held.connection.isEnded || deadline.isOver) throw error;
         this.#dropIdle();
       }
       held = await this.#acquire(deadline);
@@ -108,7 +109,7 @@ export class ConnectionPool<C extends PoolConnection> {
     const working = work(connection);
     try {
       const result = await deadline.race(working);
-      held.hasServed = true;
+      held.isFresh = false;
       return result;
     } catch (error) {
       if (deadline.isOver || this.#closing.signal.aborted) {
@@ -178,7 +179,7 @@ export class ConnectionPool<C extends PoolConnection> {
     this.#connecting--;
     const held: Held<C> = {
       ...{ connection, openedMs: performance.now() },
-      ...{ hasServed: false, idleTimer: null },
+      ...{ isFresh: true, idleTimer: null },
     };
     connection.onEnd(() => this.#forget(held));
     this.#release(held);
@@ -229,6 +230,8 @@ export class ConnectionPool<C extends PoolConnection> {
       this.#forget(held);
       held.connection.quit();
     }, databaseLimits.idleConnectionMs).unref();
+    // Even one that nobody has needed in the end grows old.
+    held.isFresh = false;
     this.#idle.push(held);
   }
 

@@ -276,3 +276,29 @@ test('texts of errors are one line and not endless', () => {
   expect(errorText(new AggregateError([new Error('first')], ''))).toBe('first');
   expect(errorText(new Error('x'.repeat(1000)))).toHaveLength(200);
 });
+
+test('a connection that was opened for nothing may be stale like any other', async () => {
+  const gate = Promise.withResolvers<void>();
+  const opened: FakeConnection[] = [];
+  const { pool } = poolOf({
+    connect: async (server) => {
+      const connection = new FakeConnection(server);
+      opened.push(connection);
+      if (opened.length === 2) await gate.promise;
+      return connection;
+    },
+  });
+  // The first connection serves both, as the second one is late.
+  await Promise.all([pool.use(TIMEOUT_MS, serverOf), pool.use(TIMEOUT_MS, serverOf)]);
+  gate.resolve();
+  await new Promise(setImmediate);
+  const served: number[] = [];
+  const answer = await pool.use(TIMEOUT_MS, async (connection) => {
+    served.push(opened.indexOf(connection));
+    if (served.length > 1) return 'answer';
+    connection.isEnded = true;
+    throw new Error('cut meanwhile');
+  });
+  expect(answer).toBe('answer');
+  expect(served[0]).toBe(1);
+});
