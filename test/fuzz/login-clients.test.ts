@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { clientLimits } from '../../src/shared/limits.ts';
 import { deriveScramKeys } from '../../src/shared/passwords/scram-secret.ts';
 import { encodeBase64 } from '../../src/shared/wire/base64.ts';
-import { plainInitialResponse, saslMechanisms } from '../../src/shared/wire/sasl.ts';
+import { saslMechanisms } from '../../src/shared/wire/sasl.ts';
+import { saslResponse } from '../../src/shared/wire/sasl-client.ts';
 import { SieveLineSplitter } from '../../src/shared/wire/sieve-line-splitter.ts';
 import { parseSieveResponse } from '../../src/shared/wire/sieve-response.ts';
 import type { ClientEngine, Protocol } from '../../src/workers/protocols/engine.ts';
@@ -18,7 +19,10 @@ const FILE = 'test/fuzz/login-clients.test.ts';
 
 // `*` may stand in an atom but not in a tag, so this is never echoed as a tag that it became.
 const PASSWORD = 'Zq9*secret';
-const RESPONSE = plainInitialResponse('alice', PASSWORD);
+const RESPONSE = saslResponse({
+  ...{ user: 'alice', password: PASSWORD },
+  ...{ master: '', mechanism: 'PLAIN' },
+});
 
 const SCRAM_KEYS = {
   ...{ iterations: 10, salt: Buffer.from('salty') },

@@ -75,14 +75,6 @@ export function createSaslServer(mechanism: string, certificateUser: string): Sa
   }
 }
 
-/**
- * The client side of PLAIN (RFC 4616), one message, base64. Authorisation id is left empty, as
- * Dovecot's proxy leaves it when no master user is involved.
- */
-export function plainInitialResponse(user: string, password: string): string {
-  return encodeBase64(`\0${user}\0${password}`);
-}
-
 /** RFC 4616. An authorisation id other than the user's own name needs a master user: the databases decide. */
 class PlainServer implements SaslServer {
   readonly mechanism = 'PLAIN';

@@ -112,32 +112,3 @@ export interface Authenticator {
   forget(): void;
   close(): Promise<void>;
 }
-
-/** The backend verifies: the user's own credentials, by the mechanism they came with. */
-export function passthroughRoute(
-  user: string,
-  credentials: Credentials,
-  backend: { readonly isTrusting: boolean; readonly useSasl: boolean },
-): LoginRoute {
-  const isToken = credentials.mechanism === 'XOAUTH2' || credentials.mechanism === 'OAUTHBEARER';
-  const ownMechanism = backend.useSasl ? 'PLAIN' : '';
-  return {
-    user,
-    tag: '',
-    backendUser: user,
-    password: credentials.password,
-    master: '',
-    mechanism: isToken ? (credentials.mechanism as SaslMechanism) : ownMechanism,
-    isNoAuth: false,
-    mayPipeline: true,
-    sendIdentity: backend.isTrusting,
-    forward: [],
-    host: null,
-    hostName: '',
-    port: null,
-    tls: null,
-    verifiesTls: null,
-    timeoutMs: null,
-    names: {},
-  };
-}
