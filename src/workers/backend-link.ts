@@ -74,9 +74,10 @@ export class BackendLink implements HeldSession, SocketOwner, BackendSink {
   readonly #ownPort: number | undefined;
   #owner: LinkOwner | null;
   #login: BackendLogin | null;
-  readonly #route: Pick<LoginRoute, 'tag' | 'user' | 'host' | 'verifiesTls'>;
+  readonly #route: Pick<LoginRoute, 'tag' | 'user' | 'host'>;
   readonly #port: number;
   readonly #tls: TlsMode;
+  readonly #verifiesTls: boolean;
   readonly #timeoutMs: number;
   /** TLS has begun and is not done. */
   #isHandshaking = false;
@@ -106,8 +107,9 @@ export class BackendLink implements HeldSession, SocketOwner, BackendSink {
     owner: LinkOwner,
   ) {
     this.#context = context;
-    const { tag, user, host, verifiesTls } = route;
-    this.#route = { tag, user, host, verifiesTls };
+    const { tag, user, host } = route;
+    this.#route = { tag, user, host };
+    this.#verifiesTls = route.verifiesTls !== false;
     this.#port = route.port ?? context.backend.port;
     this.#tls = route.tls ?? context.backend.tls;
     this.#timeoutMs = route.timeoutMs ?? context.settings.proxyTimeoutMs;
@@ -227,8 +229,7 @@ export class BackendLink implements HeldSession, SocketOwner, BackendSink {
 
   #tlsOptions(): ConnectionOptions {
     const name = this.#context.hostName(this.ip);
-    const options = this.#context.backendTls.connectOptions(this.#key(), name);
-    return this.#route.verifiesTls === false ? { ...options, rejectUnauthorized: false } : options;
+    return this.#context.backendTls.connectOptions(this.#key(), name, this.#verifiesTls);
   }
 
   startTls(): void {
@@ -240,14 +241,11 @@ export class BackendLink implements HeldSession, SocketOwner, BackendSink {
     if (socket !== this.#socket) return;
     this.#isHandshaking = false;
     this.stages.tls = this.#endStage();
-    const { backendTls } = this.#context;
-    const complaint = this.#route.verifiesTls === false ? '' : backendTls.complaint(socket);
+    const complaint = this.#context.backendTls.secured(this.#key(), socket, this.#verifiesTls);
     if (complaint !== '') {
       this.#fail({ kind: 'internal' }, `TLS: ${complaint}`);
       return;
     }
-    const key = this.#key();
-    socket.on('session', (session) => backendTls.remember(key, session));
     if (this.#tls === 'starttls') this.#engine?.tlsStarted();
   }
 

@@ -274,8 +274,7 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
 
   #tlsOptions(): ConnectionOptions {
     const { name, verifiesTls } = this.target;
-    const options = this.#context.backendTls.connectOptions(this.#key(), name);
-    return verifiesTls ? options : { ...options, rejectUnauthorized: false };
+    return this.#context.backendTls.connectOptions(this.#key(), name, verifiesTls);
   }
 
   recipientReply(number: number, reply: SmtpReply): void {
@@ -358,14 +357,12 @@ export class BackendConnection implements SocketOwner, LmtpBackendSink {
   onSecure(socket: TLSSocket): void {
     if (socket !== this.#socket) return;
     this.#isHandshaking = false;
-    const { backendTls } = this.#context;
-    const complaint = this.target.verifiesTls ? backendTls.complaint(socket) : '';
+    const { verifiesTls } = this.target;
+    const complaint = this.#context.backendTls.secured(this.#key(), socket, verifiesTls);
     if (complaint !== '') {
       this.#fail('connect', `TLS: ${complaint}`);
       return;
     }
-    const key = this.#key();
-    socket.on('session', (session) => backendTls.remember(key, session));
     if (this.target.tls === 'starttls') this.#engine.tlsStarted();
   }
 

@@ -16,8 +16,14 @@ export class BackendTls {
     this.#context = tls.createSecureContext(settings.ca === '' ? {} : { ca: settings.ca });
   }
 
-  /** What every handshake begins with. `name`: the backend's host name, its address where it has none. */
-  connectOptions(key: string, name: string): tls.ConnectionOptions {
+  /**
+   * What every handshake begins with.
+   *
+   * @param key of the backend, its address and port
+   * @param name the backend's host name, its address where it has none
+   * @param verifies false: whatever the certificate, for one user (any-cert)
+   */
+  connectOptions(key: string, name: string, verifies: boolean): tls.ConnectionOptions {
     const { verify, fingerprints } = this.#settings;
     const session = this.#sessions.get(key);
     return {
@@ -26,13 +32,22 @@ export class BackendTls {
       ...(isAddress(name) ? {} : { servername: name }),
       ...(session === undefined ? {} : { session }),
       // With fingerprints the certificate is looked at when the handshake is done.
-      rejectUnauthorized: verify && fingerprints.length === 0,
+      rejectUnauthorized: verifies && verify && fingerprints.length === 0,
       checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(name, certificate),
     };
   }
 
-  /** '' = the certificate is one that we want; else what is wrong with it. */
-  complaint(socket: tls.TLSSocket): string {
+  /**
+   * The handshake is done. '' = the certificate is one that we want, and the session is remembered; else what is
+   * wrong with it. Parameters as those of connectOptions().
+   */
+  secured(key: string, socket: tls.TLSSocket, verifies: boolean): string {
+    const complaint = verifies ? this.#complaint(socket) : '';
+    if (complaint === '') socket.on('session', (session) => this.#remember(key, session));
+    return complaint;
+  }
+
+  #complaint(socket: tls.TLSSocket): string {
     const { verify, fingerprints } = this.#settings;
     if (!verify || fingerprints.length === 0) return '';
     const found = socket.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase();
@@ -40,7 +55,7 @@ export class BackendTls {
     return `certificate ${found ?? 'missing'} is not among the fingerprints`;
   }
 
-  remember(key: string, session: Buffer): void {
+  #remember(key: string, session: Buffer): void {
     if (!this.#sessions.has(key) && this.#sessions.size >= MAX_SESSIONS) this.#sessions.clear();
     this.#sessions.set(key, session);
   }
